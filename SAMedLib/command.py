@@ -1,0 +1,87 @@
+"""What every command shares: the options, and how it ends.
+
+Exit codes: 0 done, 1 the work failed (one sentence on standard error), 2 wrong arguments, 130 cancelled.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from SAMedLib.errors import Cancelled, SAMedError
+from SAMedLib.events import Reporter, reporter
+
+DONE, FAILED, CANCELLED = 0, 1, 130
+
+
+def make_parser(command: str, description: str) -> argparse.ArgumentParser:
+    """A parser with the options that every command has."""
+    parser = argparse.ArgumentParser(
+        prog=f"samed {command}", description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    group = parser.add_argument_group("running under another program")
+    group.add_argument("--events", action="store_true", help="one JSON object per line on standard output")
+    group.add_argument("--stop-file", type=Path, metavar="PATH", help="cancel as soon as this file exists")
+    return parser
+
+
+def run(
+    parser: argparse.ArgumentParser, work: Callable[[argparse.Namespace, Reporter], None], argv: Sequence[str] | None
+) -> int:
+    """Parse `argv`, do `work`, and turn every way of ending into an exit code and at most one sentence.
+
+    Set SAMED_DEBUG=1 to see the traceback of a failure.
+    """
+    args = parser.parse_args(argv)
+    previous = _treat_termination_as_interrupt()
+    try:
+        with reporter(args.events, args.stop_file, silent=int(os.environ.get("RANK", "0")) > 0) as report:
+            try:
+                work(args, report)
+                return DONE
+            except (Cancelled, KeyboardInterrupt):
+                report.error("Cancelled.")
+                return CANCELLED
+            except SAMedError as error:
+                return _fail(report, str(error))
+            except MemoryError:
+                return _fail(report, "Memory ran out; close other programs or use a smaller batch.")
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                return _fail(report, _describe(error))
+            except Exception as error:
+                sentence = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(".")
+                return _fail(report, f"Unexpected failure, please report it with SAMED_DEBUG=1 set: {sentence}.")
+    except BrokenPipeError:
+        # whoever read our output went away; there is nobody left to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return FAILED
+    finally:
+        if previous is not None:
+            signal.signal(signal.SIGTERM, previous)
+
+
+def _fail(report: Reporter, sentence: str) -> int:
+    if os.environ.get("SAMED_DEBUG"):
+        traceback.print_exc(file=sys.stderr)
+    report.error(sentence)
+    return FAILED
+
+
+def _describe(error: OSError) -> str:
+    reason = error.strerror or str(error) or type(error).__name__
+    return f"{error.filename}: {reason}." if error.filename else f"{reason}."
+
+
+def _treat_termination_as_interrupt():
+    """Let SIGTERM unwind like Ctrl-C, so that temporary files are removed; None where that is not possible."""
+    try:
+        return signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    except ValueError:  # not the main thread
+        return None

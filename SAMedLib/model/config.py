@@ -1,0 +1,146 @@
+"""What a SAMed network is, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+
+from SAMedLib.errors import SAMedError
+
+PATCH_SIZE = 16
+LORA_TARGETS = ("q", "k", "v", "o")
+ENCODER_TUNING = ("lora", "full")
+DECODER_TUNING = ("full", "lora", "frozen")
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """SAM's ViT image encoder (segment_anything/modeling/image_encoder.py).
+
+    `window_size` is in tokens; blocks in `global_attn_indexes` attend to the whole image.
+    """
+
+    embed_dim: int = 768
+    depth: int = 12
+    num_heads: int = 12
+    global_attn_indexes: tuple[int, ...] = (2, 5, 8, 11)
+    window_size: int = 14
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "global_attn_indexes", tuple(self.global_attn_indexes))
+        if self.embed_dim % self.num_heads:
+            raise SAMedError(f"Encoder width {self.embed_dim} does not divide into {self.num_heads} heads.")
+        if any(not 0 <= index < self.depth for index in self.global_attn_indexes):
+            raise SAMedError(f"Global attention blocks {self.global_attn_indexes} do not fit {self.depth} blocks.")
+
+    @classmethod
+    def vit_b(cls) -> EncoderConfig:
+        return cls()
+
+    @classmethod
+    def vit_l(cls) -> EncoderConfig:
+        return cls(embed_dim=1024, depth=24, num_heads=16, global_attn_indexes=(5, 11, 17, 23))
+
+    @classmethod
+    def vit_h(cls) -> EncoderConfig:
+        return cls(embed_dim=1280, depth=32, num_heads=16, global_attn_indexes=(7, 15, 23, 31))
+
+    @classmethod
+    def tiny(cls) -> EncoderConfig:
+        """The embedded model's encoder; its window divides the 16 x 16 token grid of a 256-pixel image."""
+        return cls(embed_dim=192, depth=8, num_heads=3, global_attn_indexes=(1, 3, 5, 7), window_size=8)
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """SAM's mask decoder and prompt encoder; `embed_dim` is also the width of the encoder's neck."""
+
+    embed_dim: int = 256
+    depth: int = 2
+    num_heads: int = 8
+    mlp_dim: int = 2048
+    iou_hidden_dim: int = 256
+    mask_in_chans: int = 16
+
+    @classmethod
+    def tiny(cls) -> DecoderConfig:
+        return cls(embed_dim=128, num_heads=4, mlp_dim=512, iou_hidden_dim=128)
+
+
+@dataclass(frozen=True)
+class SAMedConfig:
+    """A SAMed network and how it is tuned.
+
+    Attributes:
+        image_size: side of the square network input, a multiple of 16.
+        slice_size: slices are brought to this square size first, then to image_size, as published.
+        num_classes: background included.
+        rank: LoRA rank.
+        lora_targets: which projections of every encoder block get LoRA, of q, k, v, o; () leaves the encoder as it is.
+        encoder_tuning: "lora" (weights frozen, LoRA trained) or "full" (every weight trained, for training from scratch).
+        decoder_tuning: "full" (SAMed), "lora" (SAMed_s: LoRA in the two-way transformer, the rest trained), "frozen".
+    """
+
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    decoder: DecoderConfig = field(default_factory=DecoderConfig)
+    image_size: int = 512
+    slice_size: int = 224
+    num_classes: int = 9
+    rank: int = 4
+    lora_targets: tuple[str, ...] = ("q", "v")
+    encoder_tuning: str = "lora"
+    decoder_tuning: str = "full"
+
+    def __post_init__(self) -> None:
+        unknown = [target for target in self.lora_targets if target not in LORA_TARGETS]
+        if unknown:
+            raise SAMedError(f"LoRA target {unknown[0]!r} is unknown; choose from {', '.join(LORA_TARGETS)}.")
+        # canonical order: file names of adapters count on it
+        object.__setattr__(self, "lora_targets", tuple(t for t in LORA_TARGETS if t in self.lora_targets))
+        for name, choices in (("encoder_tuning", ENCODER_TUNING), ("decoder_tuning", DECODER_TUNING)):
+            if getattr(self, name) not in choices:
+                raise SAMedError(f"{name} is {getattr(self, name)!r}; choose from {', '.join(choices)}.")
+        if self.image_size <= 0 or self.image_size % PATCH_SIZE:
+            raise SAMedError(f"Image size {self.image_size} is not a positive multiple of {PATCH_SIZE}.")
+        for name, least in (("slice_size", 1), ("num_classes", 2), ("rank", 1)):
+            if getattr(self, name) < least:
+                raise SAMedError(f"{name} is {getattr(self, name)}; it must be at least {least}.")
+
+    @classmethod
+    def tiny(cls) -> SAMedConfig:
+        """The embedded model: trained whole, from scratch."""
+        return cls(
+            encoder=EncoderConfig.tiny(),
+            decoder=DecoderConfig.tiny(),
+            image_size=256,
+            slice_size=256,
+            lora_targets=(),
+            encoder_tuning="full",
+        )
+
+    @property
+    def tokens(self) -> int:
+        """Tokens along one side of the image."""
+        return self.image_size // PATCH_SIZE
+
+    @property
+    def low_res_size(self) -> int:
+        """Side of the decoder's masks, a quarter of the image's."""
+        return self.image_size // 4
+
+    def to_json(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict) -> SAMedConfig:
+        """Raises SAMedError for fields that this version does not know, or values that do not fit."""
+        try:
+            values = dict(data)
+            values["encoder"] = EncoderConfig(**values.get("encoder", {}))
+            values["decoder"] = DecoderConfig(**values.get("decoder", {}))
+            values["lora_targets"] = tuple(values.get("lora_targets", cls.lora_targets))
+            known = {f.name for f in fields(cls)}
+            if unknown := sorted(set(values) - known):
+                raise SAMedError(f"The model description has the unknown field {unknown[0]!r}; update SAMedLib.")
+            return cls(**values)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise SAMedError(f"The model description is not readable: {error}.") from error

@@ -1,0 +1,30 @@
+"""Fixtures that several test files use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+# the folder of real CT and golden files that may stand beside a checkout
+SHARED = Path(os.environ.get("SAMED_SHARED", Path(__file__).resolve().parents[3] / "shared"))
+
+
+def _folder(name: str) -> Path:
+    folder = SHARED / name
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is absent; set SAMED_SHARED to the folder that holds {name}/")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real CT with labels."""
+    return _folder("data")
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """Inputs and outputs of the published implementation for a small configuration."""
+    return _folder("golden")
