@@ -76,7 +76,7 @@ class SAMedConfig:
         num_classes: background included.
         rank: LoRA rank.
         lora_targets: which projections of every encoder block get LoRA, of q, k, v, o; () leaves the encoder as it is.
-        encoder_tuning: "lora" (weights frozen, LoRA trained) or "full" (every weight trained, for training from scratch).
+        encoder_tuning: "lora" (weights frozen, LoRA trained) or "full" (every weight trained, from scratch; no LoRA then).
         decoder_tuning: "full" (SAMed), "lora" (SAMed_s: LoRA in the two-way transformer, the rest trained), "frozen".
     """
 
@@ -94,8 +94,9 @@ class SAMedConfig:
         unknown = [target for target in self.lora_targets if target not in LORA_TARGETS]
         if unknown:
             raise SAMedError(f"LoRA target {unknown[0]!r} is unknown; choose from {', '.join(LORA_TARGETS)}.")
-        # canonical order: file names of adapters count on it
-        object.__setattr__(self, "lora_targets", tuple(t for t in LORA_TARGETS if t in self.lora_targets))
+        # canonical order: the numbering of adapter tensors counts on it
+        chosen = () if self.encoder_tuning == "full" else tuple(t for t in LORA_TARGETS if t in self.lora_targets)
+        object.__setattr__(self, "lora_targets", chosen)
         for name, choices in (("encoder_tuning", ENCODER_TUNING), ("decoder_tuning", DECODER_TUNING)):
             if getattr(self, name) not in choices:
                 raise SAMedError(f"{name} is {getattr(self, name)!r}; choose from {', '.join(choices)}.")

@@ -1,0 +1,294 @@
+"""Model files: SAM bases, adapters in the published layout (.pth), and adapters of ours (.safetensors).
+
+Nothing in a file is ever executed: .pth files are read with weights_only=True.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from SAMedLib.errors import SAMedError
+from SAMedLib.files import write_then_rename
+from SAMedLib.model.config import DecoderConfig, EncoderConfig, SAMedConfig
+from SAMedLib.model.lora import LoRALinear, decoder_attentions
+from SAMedLib.model.metadata import BaseWeights, ModelMetadata, default_metadata
+from SAMedLib.model.sam import resize_positions
+
+if TYPE_CHECKING:
+    from SAMedLib.model.samed import SAMed
+
+METADATA_KEY = "samed"
+# what depends on the number of classes; the published code leaves these at their initialisation when it reads a base
+CLASS_DEPENDENT = ("mask_tokens", "output_hypernetworks_mlps", "iou_prediction_head")
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], ModelMetadata | None]:
+    """All tensors of a model file, on the CPU, and its metadata if it is one of ours.
+
+    Raises:
+        SAMedError: if the file is missing, damaged, holds code or something else than a flat dictionary of tensors.
+    """
+    if not path.is_file():
+        raise SAMedError(f"There is no model file {path}; check the path.")
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    if path.suffix in (".pth", ".pt"):
+        return _read_pickled(path), None
+    raise SAMedError(f"{path} is not a model file; use .safetensors, or .pth for the published layout.")
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], ModelMetadata | None]:
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            header = (file.metadata() or {}).get(METADATA_KEY)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+        return tensors, None if header is None else ModelMetadata.from_json(json.loads(header))
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+        raise SAMedError(
+            f"{path} is damaged or not a safetensors file ({error}); download or copy it again."
+        ) from error
+    except SAMedError as error:
+        raise SAMedError(f"{path}: {error}") from error
+
+
+def _read_pickled(path: Path) -> dict[str, Tensor]:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise SAMedError(
+            f"{path} holds more than tensors, or is damaged, and was not opened; ask its author for a plain state dict."
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise SAMedError(f"{path} is damaged or not a PyTorch file; download or copy it again.") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise SAMedError(f"{path} is not a state dict (a flat dictionary of tensors); export it as one.")
+    return {str(name): value for name, value in state.items()}
+
+
+def sha256_of(path: Path) -> str:
+    with open(path, "rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 22):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def load_base(model: SAMed, path: Path, rel_pos_rule: str = "global") -> None:
+    """See SAMed.load_base."""
+    resizes = _rel_pos_rule(model.config, rel_pos_rule)
+    state, _ = read_tensors(path)
+    own = _plain_state(model)
+    taken = {}
+    for name, target in own.items():
+        if any(part in name for part in CLASS_DEPENDENT):
+            continue
+        if name not in state:
+            raise SAMedError(f"{path} has no {name}, so it is not a SAM base; give a SAM checkpoint of this ViT size.")
+        value = state[name]
+        if name.endswith("pos_embed") or resizes(name):
+            value = _resized(path, name, value, target)
+        if value.shape != target.shape:
+            raise SAMedError(
+                f"{path} does not fit: {name} is {_shape(value)}, the network has {_shape(target)}; "
+                f"give the SAM base of this ViT size."
+            )
+        taken[name] = value
+    _assign(own, taken)
+    model.metadata = model.metadata.replace(base=BaseWeights(path.name, sha256_of(path)))
+
+
+def _rel_pos_rule(config: SAMedConfig, rule: str):
+    if rule == "global":
+        names = tuple(f"image_encoder.blocks.{index}.attn.rel_pos" for index in config.encoder.global_attn_indexes)
+        return lambda name: any(name.startswith(prefix + axis) for prefix in names for axis in ("_h", "_w"))
+    if rule == "published":
+        return lambda name: "rel_pos" in name and any(digits in name for digits in ("2", "5", "8", "11"))
+    raise SAMedError(f"The position-table rule {rule!r} is unknown; choose global or published.")
+
+
+def _resized(path: Path, name: str, value: Tensor, target: Tensor) -> Tensor:
+    if value.ndim != target.ndim or value.shape[-1] != target.shape[-1]:
+        raise SAMedError(
+            f"{path} does not fit: {name} is {_shape(value)}, the network has {_shape(target)}; "
+            f"give the SAM base of this ViT size."
+        )
+    return resize_positions(name, value, target)
+
+
+def adapter_tensors(model: SAMed) -> dict[str, Tensor]:
+    """LoRA factors under the published names, as the model's own tensors.
+
+    Encoder factors are w_a_NNN and w_b_NNN, numbered block by block in the order of config.lora_targets (so 2 * block is
+    q and 2 * block + 1 is v in the published layout). Decoder factors are sa_, cti_, cit_ numbered likewise, and fati_.
+    """
+    tensors: dict[str, Tensor] = {}
+    index = 0
+    for block in model.image_encoder.blocks:
+        for target in model.config.lora_targets:
+            layer: LoRALinear = block.attn.proj if target == "o" else block.attn.qkv
+            tensors[f"w_a_{index:03d}"], tensors[f"w_b_{index:03d}"] = layer.a[target], layer.b[target]
+            index += 1
+    if model.config.decoder_tuning == "lora":
+        counts = {"sa": 0, "cti": 0, "cit": 0}
+        for prefix, attention in decoder_attentions(model.mask_decoder):
+            for target in ("q", "v"):
+                layer = getattr(attention, f"{target}_proj")
+                if prefix == "fati":
+                    tensors[f"fati_{target}a"], tensors[f"fati_{target}b"] = layer.a[target], layer.b[target]
+                else:
+                    number = counts[prefix]
+                    tensors[f"{prefix}_a_{number:03d}"] = layer.a[target]
+                    tensors[f"{prefix}_b_{number:03d}"] = layer.b[target]
+                    counts[prefix] += 1
+    return tensors
+
+
+def _plain_state(model: SAMed) -> dict[str, Tensor]:
+    """The model's tensors that SAM has too, under SAM's names."""
+    return {
+        name: tensor
+        for name, tensor in model.state_dict(keep_vars=True).items()
+        if not re.search(r"_proj\.[ab]\.|attn\.(qkv|proj)\.[ab]\.", name)
+    }
+
+
+def _saved_state(model: SAMed, complete: bool) -> dict[str, Tensor]:
+    """What an adapter file holds: all of it, or the published selection."""
+    state = _plain_state(model)
+    if complete:
+        kept = state
+    else:
+        kept = {n: t for n, t in state.items() if n.startswith(("prompt_encoder.", "mask_decoder."))}
+        if model.config.decoder_tuning == "lora":
+            kept = {n: t for n, t in kept.items() if ".transformer." not in n}
+    return {**adapter_tensors(model), **kept}
+
+
+def save_adapter(model: SAMed, path: Path, dtype: torch.dtype | None = None) -> None:
+    """See SAMed.save_adapter."""
+    if any(module.merged for module in model.modules() if isinstance(module, LoRALinear)):
+        raise SAMedError("The model's LoRA is merged into its weights; call unmerge_lora() before saving an adapter.")
+    complete = model.config.encoder_tuning == "full" or model.metadata.base is None
+    if path.suffix in (".pth", ".pt"):
+        if model.config.encoder_tuning == "full":
+            raise SAMedError(f"{path}: the published layout cannot hold a trained encoder; save it as .safetensors.")
+        complete = False
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in _saved_state(model, complete).items()}
+    if dtype is not None:
+        state = {name: t.to(dtype) if t.is_floating_point() else t for name, t in state.items()}
+    with write_then_rename(path) as temporary:
+        if path.suffix == ".safetensors":
+            save_file(state, temporary, metadata={METADATA_KEY: json.dumps(model.metadata.to_json(), sort_keys=True)})
+        elif path.suffix in (".pth", ".pt"):
+            torch.save(state, temporary)
+        else:
+            raise SAMedError(f"{path} has no known ending; save an adapter as .safetensors or .pth.")
+
+
+def is_complete(state: dict[str, Tensor]) -> bool:
+    """Whether a file holds the encoder too, so that no base is needed."""
+    return any(name.startswith("image_encoder.") for name in state)
+
+
+def load_adapter(model: SAMed, path: Path, other_classes: bool = False) -> list[str]:
+    """See SAMed.load_adapter."""
+    return apply_adapter(model, path, *read_tensors(path), other_classes)
+
+
+def apply_adapter(
+    model: SAMed, path: Path, state: dict[str, Tensor], metadata: ModelMetadata | None, other_classes: bool = False
+) -> list[str]:
+    """SAMed.load_adapter for a file that read_tensors has read already; `path` is for messages."""
+    base_in_use = model.metadata.base
+    if metadata is not None and metadata.base and base_in_use and metadata.base.sha256 != base_in_use.sha256:
+        raise SAMedError(
+            f"{path} was trained on {metadata.base.name} (SHA-256 {metadata.base.sha256[:12]}...), but the base in use "
+            f"is {base_in_use.name} ({base_in_use.sha256[:12]}...); give that base."
+        )
+    factors = adapter_tensors(model)
+    found = {name for name in state if re.fullmatch(r"(w|sa|cti|cit)_[ab]_\d{3}|fati_[qv][ab]", name)}
+    if found and found != set(factors):
+        raise SAMedError(
+            f"{path} holds {len(found)} LoRA tensors, the network has {len(factors)}; "
+            f"build the network with the file's LoRA targets and decoder tuning."
+        )
+    wanted = _saved_state(model, is_complete(state))
+    taken, initial = {}, []
+    for name, target in wanted.items():
+        if name in factors and not found:
+            continue
+        value = state.get(name)
+        class_dependent = any(part in name for part in CLASS_DEPENDENT)
+        if value is not None and value.shape == target.shape:
+            taken[name] = value
+        elif other_classes and class_dependent:
+            initial.append(name)
+        elif value is None:
+            raise SAMedError(f"{path} has no {name}; it is incomplete, or made for another network.")
+        elif class_dependent:
+            raise SAMedError(
+                f"{path} was made for another number of classes: {name} is {_shape(value)}, "
+                f"the network has {_shape(target)}; use a model with the same labels."
+            )
+        else:
+            raise SAMedError(
+                f"{path} does not fit: {name} is {_shape(value)}, the network has {_shape(target)}; "
+                f"build the network with the file's size and LoRA rank."
+            )
+    if initial:  # a class keeps or loses all of what depends on the classes: half-known classes would be noise
+        initial = [name for name in wanted if any(part in name for part in CLASS_DEPENDENT)]
+        taken = {name: value for name, value in taken.items() if name not in initial}
+    _assign(wanted, taken)
+    if metadata is not None and not initial:
+        model.metadata = metadata.replace(config=model.config, base=base_in_use)
+    return initial
+
+
+@torch.no_grad()
+def _assign(targets: dict[str, Tensor], values: dict[str, Tensor]) -> None:
+    for name, value in values.items():
+        targets[name].copy_(value)
+
+
+def _shape(tensor: Tensor) -> str:
+    return " x ".join(str(side) for side in tensor.shape)
+
+
+def infer_published_metadata(path: Path, state: dict[str, Tensor]) -> ModelMetadata:
+    """Describe a published .pth adapter, which carries no metadata, from the shapes of its tensors.
+
+    Image size and slice size are not in the file: the published 512 and 224 are assumed.
+
+    Raises:
+        SAMedError: if the tensors are not an adapter in the published layout, or belong to no known ViT size.
+    """
+    pairs = sum(1 for name in state if re.fullmatch(r"w_a_\d{3}", name))
+    tokens = state.get("mask_decoder.mask_tokens.weight")
+    if not pairs or tokens is None or "w_a_000" not in state:
+        raise SAMedError(f"{path} is not an adapter in the published layout; give a .pth file that SAMed saved.")
+    rank, width = state["w_a_000"].shape
+    encoders = {"vit_b": EncoderConfig.vit_b(), "vit_l": EncoderConfig.vit_l(), "vit_h": EncoderConfig.vit_h()}
+    known = {(encoder.embed_dim, 2 * encoder.depth): encoder for encoder in encoders.values()}
+    if (width, pairs) not in known:
+        raise SAMedError(
+            f"{path} adapts {pairs // 2} blocks of width {width}, which is not SAM's ViT-B, L or H; "
+            f"convert it to .safetensors with its configuration."
+        )
+    config = SAMedConfig(
+        encoder=known[width, pairs],
+        decoder=DecoderConfig(),
+        num_classes=tokens.shape[0],
+        rank=rank,
+        decoder_tuning="lora" if "sa_a_000" in state else "full",
+    )
+    return default_metadata(config)

@@ -1,0 +1,75 @@
+"""From a name or a path to a model that is ready to use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from SAMedLib.errors import SAMedError
+from SAMedLib.model import checkpoint
+from SAMedLib.model.metadata import ModelMetadata
+from SAMedLib.model.samed import SAMed
+from SAMedLib.weights import store
+
+ModelSource = str | Path | tuple[str | Path, str | Path]
+DEFAULT_MODEL = "tiny"
+
+
+def load_model(
+    source: ModelSource = DEFAULT_MODEL, base: str | Path | None = None, for_training: bool = False
+) -> SAMed:
+    """A model from a registry name, an adapter file, a run folder, or an (adapter, base) pair.
+
+    Args:
+        source: "tiny" is the embedded default; a file ends in .safetensors or .pth; a run folder gives its best adapter.
+        base: SAM weights, a path or a registry name; None takes what the adapter names.
+        for_training: leave LoRA unmerged and the model in training mode.
+
+    Returns:
+        the model on the CPU; in eval mode with LoRA merged unless `for_training`.
+
+    Raises:
+        SAMedError: if something is missing, damaged or does not fit.
+    """
+    if isinstance(source, tuple):
+        source, base = source
+    adapter, base_name = find_adapter(source)
+    state, metadata = checkpoint.read_tensors(adapter)
+    if metadata is None:
+        metadata = checkpoint.infer_published_metadata(adapter, state)
+    model = SAMed(metadata.config)
+    model.metadata = metadata.replace(base=None)
+    if base is not None or not checkpoint.is_complete(state):
+        model.load_base(find_base(metadata, base if base is not None else base_name))
+    checkpoint.apply_adapter(model, adapter, state, metadata)
+    if for_training:
+        return model.train()
+    model.merge_lora()
+    return model.eval()
+
+
+def find_adapter(source: str | Path) -> tuple[Path, str | None]:
+    """The adapter file that `source` means, and the registry's name of its base if the registry says so."""
+    path = Path(source)
+    if path.is_dir():
+        for name in ("best.safetensors", "last.safetensors"):
+            if (path / name).is_file():
+                return path / name, None
+        raise SAMedError(f"{path} holds no best.safetensors or last.safetensors; give a run folder or a model file.")
+    if path.suffix in (".safetensors", ".pth", ".pt") or path.is_file():
+        return path, None
+    entry = store.model_entry(str(source))
+    return store.locate(entry.adapter), entry.base
+
+
+def find_base(metadata: ModelMetadata, name: str | Path | None = None) -> Path:
+    """The file of the base called `name` (a path or a registry name), or of the one that the metadata names."""
+    if name is None:
+        return store.locate_base(metadata)
+    path = Path(name)
+    return path if path.suffix in (".safetensors", ".pth", ".pt") else store.locate(str(name))
+
+
+def read_metadata(adapter: Path) -> ModelMetadata:
+    """What an adapter file says about itself; for the published layout, what its tensors tell."""
+    state, metadata = checkpoint.read_tensors(adapter)
+    return metadata if metadata is not None else checkpoint.infer_published_metadata(adapter, state)

@@ -1,0 +1,100 @@
+"""Low-rank adapters on linear layers (LoRA, arXiv 2106.09685), as SAMed uses them.
+
+W x becomes W x + B (A x): no scaling factor (alpha = rank), no bias, no dropout. A starts kaiming-uniform, B at zero.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from segment_anything.modeling import MaskDecoder
+from torch import Tensor, nn
+
+from SAMedLib.model.config import SAMedConfig
+from SAMedLib.model.sam import ImageEncoder
+
+
+class LoRALinear(nn.Linear):
+    """A frozen linear layer with low-rank updates on slices of its outputs.
+
+    One class serves SAM's fused qkv projection (an adapter on the q slice, one on the v slice) and the separate
+    projections of the mask decoder. `weight` and `bias` keep their names, so SAM's state dict still fits.
+
+    Attributes:
+        a, b: adapters by target name; a[t] is [rank, in], b[t] is [size of the slice, rank].
+        merged: whether `weight` holds W + B A at present.
+    """
+
+    def __init__(self, linear: nn.Linear, slices: dict[str, slice], rank: int) -> None:
+        super().__init__(linear.in_features, linear.out_features, bias=linear.bias is not None, device="meta")
+        self.weight, self.bias = linear.weight, linear.bias
+        self.slices = slices
+        like = {"dtype": linear.weight.dtype, "device": linear.weight.device}
+        self.a = nn.ParameterDict({t: nn.Parameter(torch.empty(rank, self.in_features, **like)) for t in slices})
+        self.b = nn.ParameterDict(
+            {t: nn.Parameter(torch.zeros(s.stop - s.start, rank, **like)) for t, s in slices.items()}
+        )
+        for a in self.a.values():
+            nn.init.kaiming_uniform_(a, a=math.sqrt(5))
+        self._unmerged_weight: Tensor | None = None
+
+    @property
+    def merged(self) -> bool:
+        return self._unmerged_weight is not None
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = super().forward(x)
+        if not self.merged:
+            for target, s in self.slices.items():
+                y[..., s] += F.linear(F.linear(x, self.a[target]), self.b[target])
+        return y
+
+    @torch.no_grad()
+    def merge(self) -> None:
+        """Add B A to the weight, computed in float64."""
+        if self.merged:
+            return
+        self._unmerged_weight = self.weight.detach().clone()
+        for target, s in self.slices.items():
+            product = self.b[target].double() @ self.a[target].double()
+            self.weight[s] = (self.weight[s].double() + product).to(self.weight.dtype)
+
+    @torch.no_grad()
+    def unmerge(self) -> None:
+        """Put the weight back exactly as it was before merge()."""
+        if self.merged:
+            self.weight.copy_(self._unmerged_weight)
+            self._unmerged_weight = None
+
+
+def add_encoder_lora(encoder: ImageEncoder, config: SAMedConfig) -> None:
+    """Replace the projections of every block that `config.lora_targets` names."""
+    dim = config.encoder.embed_dim
+    fused = {t: slice(i * dim, (i + 1) * dim) for i, t in enumerate("qkv") if t in config.lora_targets}
+    for block in encoder.blocks:
+        if fused:
+            block.attn.qkv = LoRALinear(block.attn.qkv, fused, config.rank)
+        if "o" in config.lora_targets:
+            block.attn.proj = LoRALinear(block.attn.proj, {"o": slice(0, dim)}, config.rank)
+
+
+def add_decoder_lora(decoder: MaskDecoder, config: SAMedConfig) -> None:
+    """SAMed_s: LoRA on q and v of every attention of the two-way transformer."""
+    for _, attention in decoder_attentions(decoder):
+        for target in ("q", "v"):
+            linear = getattr(attention, f"{target}_proj")
+            adapted = LoRALinear(linear, {target: slice(0, linear.out_features)}, config.rank)
+            setattr(attention, f"{target}_proj", adapted)
+
+
+def decoder_attentions(decoder: MaskDecoder) -> list[tuple[str, nn.Module]]:
+    """The decoder's attentions with the prefix that published SAMed_s files give each; layer order within a prefix."""
+    layers = decoder.transformer.layers
+    return [
+        *(("sa", layer.self_attn) for layer in layers),
+        *(("cti", layer.cross_attn_token_to_image) for layer in layers),
+        *(("cit", layer.cross_attn_image_to_token) for layer in layers),
+        ("fati", decoder.transformer.final_attn_token_to_image),
+    ]
