@@ -1,0 +1,93 @@
+"""scipy.ndimage.zoom as matrices and index maps: the same numbers, batched, on any device.
+
+The published SAMed resizes slices with `scipy.ndimage.zoom` (order 3 for images, order 0 for labels; mode "constant"),
+one at a time on the CPU. Zooming is linear and separable, so per axis it is a matrix, found by zooming unit vectors;
+order 0 is an index map, found by zooming a ramp. Both are therefore scipy's own to the last rounding, its quirks
+included: for some sizes (512 -> 224 is one) the last row and column fall outside its grid and become exactly 0.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from scipy.ndimage import zoom
+from torch import Tensor
+
+
+@lru_cache(maxsize=64)
+def cubic_zoom_matrix(n_in: int, n_out: int) -> np.ndarray:
+    """The matrix of scipy's cubic zoom along one axis.
+
+    Returns:
+        float64 [n_out, n_in], read-only; the identity if the sizes are equal.
+    """
+    if n_in == n_out:
+        matrix = np.eye(n_in)
+    else:
+        matrix = np.stack([zoom(unit, n_out / n_in, order=3) for unit in np.eye(n_in)], axis=1)
+    matrix.setflags(write=False)
+    return matrix
+
+
+@lru_cache(maxsize=64)
+def nearest_zoom_index(n_in: int, n_out: int) -> np.ndarray:
+    """Where scipy's order-0 zoom takes each output element from.
+
+    Returns:
+        int64 [n_out], read-only; -1 where scipy gives the constant 0.
+    """
+    if n_in == n_out:
+        index = np.arange(n_in, dtype=np.int64)
+    else:
+        index = zoom(np.arange(1, n_in + 1, dtype=np.int64), n_out / n_in, order=0) - 1
+    index.setflags(write=False)
+    return index
+
+
+def zoom_cubic(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize slices as `scipy.ndimage.zoom(order=3)` does; values may overshoot their range, as there.
+
+    Differs from scipy by under 1e-6 for float32 images in [0, 1] (float32 products; autocast is off in here, but
+    `torch.set_float32_matmul_precision` other than "highest" would lower it on CUDA).
+
+    Args:
+        images: [..., H, W] float.
+        size: (height, width) wanted.
+
+    Returns:
+        [..., height, width] of the same dtype, on the same device.
+    """
+    height, width = images.shape[-2:]
+    with torch.autocast(images.device.type, enabled=False):
+        if width != size[1]:
+            images = images @ _matrix(width, size[1], images).T
+        if height != size[0]:
+            images = _matrix(height, size[0], images) @ images
+    return images
+
+
+def zoom_nearest(labels: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize slices as `scipy.ndimage.zoom(order=0)` does.
+
+    Args:
+        labels: [..., H, W], any dtype.
+        size: (height, width) wanted.
+
+    Returns:
+        [..., height, width] of the same dtype, on the same device.
+    """
+    for axis, n_out in ((-2, size[0]), (-1, size[1])):
+        n_in = labels.shape[axis]
+        if n_in == n_out:
+            continue
+        index = nearest_zoom_index(n_in, n_out)
+        labels = labels.index_select(axis, torch.as_tensor(index.clip(min=0), device=labels.device))
+        if outside := np.flatnonzero(index < 0).tolist():
+            labels.index_fill_(axis, torch.tensor(outside, device=labels.device), 0)
+    return labels
+
+
+def _matrix(n_in: int, n_out: int, like: Tensor) -> Tensor:
+    return torch.tensor(cubic_zoom_matrix(n_in, n_out), dtype=like.dtype, device=like.device)
