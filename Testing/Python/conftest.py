@@ -28,3 +28,16 @@ def shared_data() -> Path:
 def golden() -> Path:
     """Inputs and outputs of the published implementation for a small configuration."""
     return _folder("golden")
+
+
+@pytest.fixture(scope="session")
+def small_config():
+    """A SAMed that runs in milliseconds, with padded windows (5 x 5 tokens, window 4) and a global block."""
+    from SAMedLib.model import DecoderConfig, EncoderConfig, SAMedConfig
+
+    return SAMedConfig(
+        encoder=EncoderConfig(embed_dim=32, depth=2, num_heads=2, global_attn_indexes=(1,), window_size=4),
+        decoder=DecoderConfig(embed_dim=32, num_heads=2, mlp_dim=64, iou_hidden_dim=32),
+        image_size=80,
+        slice_size=48,
+    )
