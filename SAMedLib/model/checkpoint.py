@@ -128,8 +128,8 @@ def _resized(path: Path, name: str, value: Tensor, target: Tensor) -> Tensor:
 def adapter_tensors(model: SAMed) -> dict[str, Tensor]:
     """LoRA factors under the published names, as the model's own tensors.
 
-    Encoder factors are w_a_NNN and w_b_NNN, numbered block by block in the order of config.lora_targets (so 2 * block is
-    q and 2 * block + 1 is v in the published layout). Decoder factors are sa_, cti_, cit_ numbered likewise, and fati_.
+    Encoder factors are w_a_NNN and w_b_NNN, numbered block by block in the order of config.lora_targets (so 2 * block
+    is q and 2 * block + 1 is v in the published layout). Decoder factors are sa_, cti_, cit_, fati_ likewise.
     """
     tensors: dict[str, Tensor] = {}
     index = 0

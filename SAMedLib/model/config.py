@@ -76,7 +76,7 @@ class SAMedConfig:
         num_classes: background included.
         rank: LoRA rank.
         lora_targets: which projections of every encoder block get LoRA, of q, k, v, o; () leaves the encoder as it is.
-        encoder_tuning: "lora" (weights frozen, LoRA trained) or "full" (every weight trained, from scratch; no LoRA then).
+        encoder_tuning: "lora" (weights frozen, LoRA trained) or "full" (all weights trained, no LoRA).
         decoder_tuning: "full" (SAMed), "lora" (SAMed_s: LoRA in the two-way transformer, the rest trained), "frozen".
     """
 

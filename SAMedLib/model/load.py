@@ -20,7 +20,7 @@ def load_model(
     """A model from a registry name, an adapter file, a run folder, or an (adapter, base) pair.
 
     Args:
-        source: "tiny" is the embedded default; a file ends in .safetensors or .pth; a run folder gives its best adapter.
+        source: "tiny" is the embedded default; a file ends in .safetensors or .pth; a run folder gives its best.
         base: SAM weights, a path or a registry name; None takes what the adapter names.
         for_training: leave LoRA unmerged and the model in training mode.
 

@@ -27,8 +27,8 @@ class ModelMetadata:
 
     Attributes:
         window: HU range that becomes [0, 1].
-        orientation: directions in which the x, y, z indices of the network's volumes increase, nibabel letters. Raw BTCV,
-            and so the published adapters, are believed to be LAS.
+        orientation: directions in which the x, y, z indices of the network's volumes increase, nibabel letters. Raw
+            BTCV, and so the published adapters, are believed to be LAS.
         base: None for a model that holds its own encoder.
         provenance: data, epochs, metrics, date, software: whatever the training run recorded.
         demonstration: True for a model that is not meant for patients.

@@ -47,7 +47,7 @@ class ImageEncoder(ImageEncoderViT):
     def _embed(self, images: Tensor) -> Tensor:
         if images.shape[1] == 3:
             return self.patch_embed(images)
-        # the published code repeats the CT channel three times; adding up the kernels is the same, for a third of the work
+        # the published code repeats the CT channel three times; one channel with summed kernels is the same
         proj = self.patch_embed.proj
         kernel = proj.weight.sum(dim=1, keepdim=True)
         return F.conv2d(images, kernel, proj.bias, stride=proj.stride).permute(0, 2, 3, 1)

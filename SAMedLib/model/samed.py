@@ -104,7 +104,7 @@ class SAMed(nn.Module):
     def load_adapter(self, path: str | Path, other_classes: bool = False) -> list[str]:
         """Take the tuned weights of a file: published .pth layout, or ours (.safetensors).
 
-        LoRA factors that the file lacks keep their initialisation, so a model trained without LoRA can be finetuned with it.
+        LoRA factors that the file lacks keep their initialisation: a model without LoRA can be finetuned with it.
 
         Args:
             other_classes: accept a file with another number of classes; what depends on the classes then keeps its
