@@ -11,33 +11,42 @@ from SAMedLib.data.phantom.torso import Spaces
 
 
 def paint_small_bowel(board: Board, patient: Patient, spaces: Spaces, rng: np.random.Generator) -> None:
-    """A tangle of loops below the stomach: the lines in which two smooth random fields vanish, thickened."""
-    low, high = (-105, 18, -190), (108, 125, 42)
-    box = board.box(low, high)
-    if box is None:
-        return
-    x, y, z = board.at(box)
-    top = np.interp(x, (-90, -30, 20, 90), (-45, -25, 0, 35)).astype(np.float32) + np.float32(rng.normal(0, 6))
-    region = np.maximum(spaces.cavity[box] + 7, (z - top) * 0.7)
-    region = np.maximum(region, 28 + 6 * patient.visceral - y)
-    region = np.maximum(region, np.maximum(np.abs(x) - 100, -185 - z)).astype(np.float32)
-    hole = board.noise(box, 55.0)  # mesenteric fat
-    region = np.maximum(region, (hole - (1.6 - 1.1 * patient.visceral)) * 10)
-    scale = rng.uniform(30, 42)
-    one, two = board.noise(box, scale), board.noise(box, scale)
-    loops = (np.sqrt(one * one + two * two) - np.float32(rng.uniform(0.7, 0.95))) * np.float32(0.5 * scale)
-    loops = np.maximum(loops, region).astype(np.float32)
-    board.paint(Shape(box, loops), patient.hu["gut wall"] + 6 * board.noise(box, 14.0))
-    kind = board.noise(box, 42.0)
-    lumen = loops + np.float32(rng.uniform(2.0, 3.2)) + np.float32(0.8) * board.noise(box, 7.0)
-    fluid = rng.uniform(0, 35) + 5 * board.noise(box, 12.0)
-    board.paint(Shape(box, np.maximum(lumen, (kind - 0.7) * 12)), fluid)
-    if rng.random() < 0.35:
-        board.paint(Shape(box, np.maximum(lumen, (0.3 - kind) * 12)), rng.uniform(90, 380))
-    if rng.random() < 0.7:
-        gas = np.maximum(lumen, (kind + 0.9) * 12)
-        gas = np.maximum(gas, (70 - y) * 0.5)
-        board.paint(Shape(box, gas.astype(np.float32)), -900)
+    """Packed loops below and behind the stomach; each indents those that were there before."""
+    crowd = int(rng.integers(44, 80) * (1 - 0.3 * patient.visceral))
+    width = rng.uniform(8.5, 13)
+    contrast = rng.uniform(90, 380) if rng.random() < 0.25 else None
+    low, high = np.array([-92, 34 + 8 * patient.visceral, -175]), np.array([98, 112, 55])
+    for _ in range(crowd):
+        start = rng.uniform(low, high)
+        if start[2] > np.interp(start[0], (-60, 10, 40, 90), (-35, 0, 30, 55)):
+            continue
+        points = _loop(rng, start, low, high)
+        radii = width * rng.uniform(0.7, 1.25) * rng.uniform(0.8, 1.15, len(points))
+        loop = board.tube(points, radii, steps=8, rough=1.6, scale=14)
+        if loop is None:
+            continue
+        loop = loop.cut(spaces.cavity, 5).cut(spaces.abdomen, 6)
+        board.paint(loop.grown(rng.uniform(0, 1 + 3 * patient.visceral)), patient.hu["fat"])
+        board.paint(loop, patient.hu["gut wall"] + 5 * board.noise(loop.box, 9.0))
+        if rng.random() < 0.2:  # collapsed
+            continue
+        lumen = loop.grown(-rng.uniform(1.8, 3.4) + rng.uniform(0.3, 1.6) * board.noise(loop.box, 6.0))
+        if contrast is not None and rng.random() < 0.6:
+            board.paint(lumen, contrast + 15 * board.noise(loop.box, 12.0))
+        else:
+            board.paint(lumen, rng.uniform(0, 38) + 6 * board.noise(loop.box, 9.0))
+        if rng.random() < 0.22:
+            level = points[:, 1].mean() + rng.normal(0, 6) - board.y[loop.box]
+            board.paint(Shape(loop.box, np.maximum(lumen.field, level).astype(np.float32)), -930)
+
+
+def _loop(rng: np.random.Generator, start: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """A winding curve of five points, 26 mm apart, within bounds."""
+    points, heading = [start], rng.normal(0, 1, 3) * (1, 0.8, 0.7)
+    for _ in range(4):
+        heading = heading / np.linalg.norm(heading) + rng.normal(0, 0.65, 3)
+        points.append(np.clip(points[-1] + 26 * heading / np.linalg.norm(heading), low, high))
+    return np.array(points)
 
 
 def paint_mesentery(board: Board, patient: Patient, spaces: Spaces, rng: np.random.Generator) -> None:
@@ -45,8 +54,11 @@ def paint_mesentery(board: Board, patient: Patient, spaces: Spaces, rng: np.rand
     box = board.box((-115, -30, -220), (115, 120, 80))
     if box is None:
         return
-    lines = np.hypot(board.noise(box, 26.0), board.noise(box, 26.0)) * 14 - np.float32(rng.uniform(1.3, 2.3))
-    lines = np.maximum(lines, np.maximum(spaces.cavity[box] + 8, spaces.abdomen[box] + 8)).astype(np.float32)
+    lines = np.hypot(board.noise(box, 24.0), board.noise(box, 24.0)) * 13 - np.float32(rng.uniform(1.3, 2.5))
+    fine = np.hypot(board.noise(box, 13.0), board.noise(box, 13.0)) * 7 - np.float32(rng.uniform(0.7, 1.5))
+    lines = np.maximum(np.minimum(lines, fine), np.maximum(spaces.cavity[box] + 8, spaces.abdomen[box] + 8)).astype(
+        np.float32
+    )
     board.paint(Shape(box, lines), 0.6 * patient.hu["portal"] + 0.4 * patient.hu["muscle"])
     nodes = (2.35 - board.noise(box, 15.0)) * 8
     nodes = np.maximum(nodes, np.maximum(spaces.cavity[box] + 10, spaces.abdomen[box] + 8)).astype(np.float32)
@@ -54,8 +66,10 @@ def paint_mesentery(board: Board, patient: Patient, spaces: Spaces, rng: np.rand
 
 
 def paint_colon(board: Board, patient: Patient, spaces: Spaces, rng: np.random.Generator) -> None:
-    wide = rng.uniform(0.75, 1.2)
+    wide = rng.uniform(0.75, 1.4)
     sag = rng.uniform(-70, 15)
+    high = rng.uniform(-15, 45)  # of the splenic flexure
+    flexure = (rng.uniform(76, 98), rng.uniform(35, 70), 32 + high)
     parts = (
         ([(-78, 48, -150), (-92, 38, -110), (-98, 22, -60), (-92, 28, -34)], [20, 25, 22, 21]),
         (
@@ -65,16 +79,17 @@ def paint_colon(board: Board, patient: Patient, spaces: Spaces, rng: np.random.G
                 (-40, 104, -38 + sag),
                 (10, 108, -42 + sag),
                 (55, 102, -15 + 0.4 * sag),
-                (92, 50, 32),
+                (75, 90, 15 + 0.5 * high),
+                flexure,
             ],
-            [21, 20, 18, 18, 18, 18],
+            [21, 20, 18, 18, 18, 18, 18],
         ),
-        ([(92, 50, 32), (104, 20, 18), (106, 8, -40), (100, 18, -100), (78, 30, -140)], [18, 16, 14, 13, 14]),
+        ([flexure, (104, 22, 12 + 0.5 * high), (106, 8, -40), (100, 18, -100), (78, 30, -140)], [18, 16, 14, 13, 14]),
         ([(78, 30, -140), (40, 40, -165), (-5, 45, -150), (5, 12, -165)], [14, 15, 14, 14]),
     )
     for points, radii in parts:
         points = _wander(rng, points, 4)
-        piece = board.tube(points, np.array(radii) * wide * rng.uniform(0.85, 1.1), steps=14, rough=3.2, scale=16)
+        piece = board.tube(points, np.array(radii) * wide * rng.uniform(0.85, 1.2), steps=14, rough=3.2, scale=16)
         if piece is None:
             continue
         piece = piece.cut(spaces.cavity, 5)
@@ -85,15 +100,17 @@ def paint_colon(board: Board, patient: Patient, spaces: Spaces, rng: np.random.G
 
 
 def _fill_colon(board: Board, lumen: Shape, rng: np.random.Generator) -> None:
-    kind = rng.choice(["stool", "gas", "fluid", "contrast"], p=[0.45, 0.3, 0.13, 0.12])
+    kind = rng.choice(["stool", "gas", "fluid", "contrast"], p=[0.42, 0.24, 0.22, 0.12])
     if kind == "stool":
         grain = board.noise(lumen.box, 5.0)
         hu = rng.uniform(0, 70) + 25 * board.noise(lumen.box, 9.0) - rng.uniform(120, 500) * (grain > 0.8)
     elif kind == "contrast":
         hu = rng.uniform(100, 500) + 40 * board.noise(lumen.box, 8.0)
     else:
-        hu = rng.uniform(5, 40) + 6 * board.noise(lumen.box, 9.0)
+        hu = rng.uniform(5, 62) + 6 * board.noise(lumen.box, 9.0)
     board.paint(lumen, hu.astype(np.float32))
+    if kind in ("fluid", "contrast") and rng.random() < 0.45:  # full, without gas
+        return
     y = board.y[lumen.box]
     center = board.noise(lumen.box, 60.0) * 25 + {"stool": 30, "gas": -35, "fluid": 12, "contrast": 10}[str(kind)]
     level = np.float32(np.median(y[lumen.field < 0])) if (lumen.field < 0).any() else np.float32(40)

@@ -34,10 +34,10 @@ def paint_liver(board: Board, patient: Patient, spaces: Spaces, rng: np.random.G
     size = rng.uniform(0.84, 1.08)
     left_reach = rng.uniform(-25, 35)
     tip = rng.uniform(-22, 22)  # how far down the right lobe reaches
-    center = _about(rng, (-80, 36, 54 + patient.diaphragm), 4)
+    center = _about(rng, (-78, 37, 54 + patient.diaphragm), 4)
     parts = [
         board.ellipsoid(
-            center, np.array([60 * size, 84 * size, 88]), turn=(0.0, -0.2, rng.normal(0.3, 0.1)), rough=3, scale=50
+            center, np.array([64 * size, 87 * size, 98]), turn=(0.0, -0.2, rng.normal(0.3, 0.1)), rough=3, scale=50
         ),
         board.ellipsoid(
             _about(rng, (-100, 34, 12 + tip), 4), np.array([33, 56, 54]) * size, turn=(0, 0.1, 0), rough=3, scale=45
@@ -136,7 +136,7 @@ def paint_spleen(board: Board, patient: Patient, spaces: Spaces, rng: np.random.
 def paint_kidneys(board: Board, patient: Patient, rng: np.random.Generator) -> None:
     for side, value in ((-1, RIGHT_KIDNEY), (1, LEFT_KIDNEY)):
         drop = -10 if side < 0 else -1
-        center = _about(rng, (side * (63 + 6 * patient.visceral), 3, drop), 4)
+        center = _about(rng, (side * (66 + 6 * patient.visceral), 3, drop), 4)
         center[2] += rng.normal(0, 7)
         _paint_kidney(board, patient, side, value, center, rng)
 
@@ -145,26 +145,28 @@ def _paint_kidney(board: Board, patient: Patient, side: int, value: int, center,
     hu = patient.hu
     size = rng.uniform(0.88, 1.14)
     radii = np.array([27, 30, 56]) * size * rng.uniform(0.94, 1.06, 3)
-    turn = (rng.normal(-0.15, 0.08), side * rng.normal(0.2, 0.08), side * rng.normal(-0.5, 0.2))
+    # the upper pole leans back and to the midline
+    turn = (rng.normal(0.22, 0.08), -side * rng.normal(0.2, 0.07), side * rng.normal(-0.5, 0.2))
     kidney = board.ellipsoid(center, radii, turn=turn, rough=1.8, scale=25)
     if kidney is None:
         return
     cushion = board.ellipsoid(np.add(center, (side * -2, 0, -4)), radii + 6 + 8 * patient.visceral, turn=turn, rough=3)
     board.paint(cushion, hu["fat"])
     inward = np.array([-side * 0.75, 0.6, 0.0])
+    opening = rng.uniform(0.48, 0.66) + 0.08 * patient.visceral
     hilum = board.ellipsoid(
         center + inward * radii[0] * 0.95,
-        (0.62 * radii[0], 0.62 * radii[0], 0.5 * radii[2]),
+        (opening * radii[0], opening * radii[0], (opening - 0.1) * radii[2]),
         turn=turn,
         rough=2.2,
         scale=12,
     )
     sinus = board.whole(hilum, 30.0)
     parenchyma = kidney.without(sinus)
-    cortex = rng.uniform(5, 8)
+    cortex = rng.uniform(6.5, 9.5)
     board.paint(parenchyma, _texture(board, parenchyma, hu["cortex"], 0.03), value)
-    columns = 4.5 * board.noise(kidney.box, 13.0)
-    medulla = Shape(kidney.box, np.maximum(kidney.field + cortex + columns, 2 - sinus[kidney.box]))
+    pyramids = np.maximum(kidney.field + cortex, (0.1 - board.noise(kidney.box, 12.0)) * 7)
+    medulla = Shape(kidney.box, np.maximum(pyramids, 2 - sinus[kidney.box]).astype(np.float32))
     board.paint(medulla, hu["medulla"], KEEP)
     if hilum is not None:
         outlet = center + inward * radii[0] * 0.9

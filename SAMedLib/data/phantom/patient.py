@@ -39,15 +39,15 @@ class Patient:
 def draw_patient(phase: str, rng: np.random.Generator) -> Patient:
     habitus = rng.beta(1.6, 1.9)  # 0 thin, 1 obese
     visceral = float(np.clip(habitus + rng.normal(0, 0.22), 0, 1))
-    width = rng.normal(0.97 + 0.12 * habitus, 0.05)
+    width = rng.normal(1.0 + 0.13 * habitus, 0.055)
     return Patient(
         phase=phase,
         hu=draw_tissues(phase, rng),
         fat=float(4 + 42 * habitus**1.5 * rng.uniform(0.6, 1.2)),
         visceral=visceral,
         stretch=(
-            float(np.clip(width, 0.84, 1.2)),
-            float(np.clip(rng.normal(0.92 + 0.2 * visceral, 0.05), 0.8, 1.25)),
+            float(np.clip(width, 0.86, 1.25)),
+            float(np.clip(rng.normal(0.93 + 0.14 * visceral, 0.045), 0.82, 1.2)),
             float(np.clip(rng.normal(1.0, 0.05), 0.88, 1.13)),
         ),
         belly=float(rng.uniform(0.9, 1.02) + 0.1 * visceral),
@@ -59,5 +59,5 @@ def draw_patient(phase: str, rng: np.random.Generator) -> Patient:
         dome_left=float(rng.uniform(72, 92)),
         rib_margin=float(rng.uniform(-15, 20)),
         muscle=float(rng.uniform(0.78, 1.15)),
-        bladder=float(rng.uniform(22, 48)),
+        bladder=float(rng.uniform(22, 62)),
     )

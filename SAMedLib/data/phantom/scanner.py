@@ -12,11 +12,11 @@ from SAMedLib.data.phantom.shapes import Board, smooth_noise
 # z ranges (mm in the standard torso) of the scans that people take
 _FULL = (-85.0, 150.0)
 _RANGES = (
-    (_FULL, 0.42),
+    (_FULL, 0.39),
     ((-15.0, 150.0), 0.16),  # upper abdomen
     ((20.0, 110.0), 0.08),  # a few slices through liver and spleen
     ((-110.0, 45.0), 0.12),  # lower part
-    ((-250.0, 145.0), 0.14),  # with the pelvis
+    ((-250.0, 145.0), 0.17),  # with the pelvis
     ((-70.0, 230.0), 0.08),  # with the chest
 )
 
@@ -145,7 +145,7 @@ def draw_scan(
         tilt=tuple(float(v) for v in rng.normal(0, (0.03, 0.03, 0.06))),
         coverage=("full", "upper", "few", "lower", "pelvis", "chest")[index],
         blur=float(rng.uniform(0.0, 0.75)),
-        noise=float(rng.gamma(2.2, 6.0) + 2),
+        noise=float((rng.gamma(2.0, 5.0) + 2) * rng.uniform(0.7, 1.1)),
         grain=float(-rng.uniform(0.8, 1.5) if sharp else rng.uniform(0.4, 1.1)),
         streaks=float(rng.uniform(2, 9)) if rng.random() < 0.25 else 0.0,
         arms=bool(rng.random() < 0.25),

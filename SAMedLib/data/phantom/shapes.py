@@ -193,12 +193,13 @@ def coverage(field: np.ndarray) -> np.ndarray:
 def smooth_noise(shape, spacing, scale: float, rng: np.random.Generator) -> np.ndarray:
     """Random cubic B-spline of about unit variance; nodes `scale` mm apart (a number, or one per axis)."""
     scales = np.broadcast_to(np.asarray(scale, float), 3)
-    bases = [_spline_basis(n, step, s) for n, step, s in zip(shape, spacing, scales, strict=True)]
-    field = rng.standard_normal([b.shape[1] for b in bases]).astype(np.float32)
-    for axis, basis in enumerate(bases):
-        field = np.moveaxis(np.tensordot(basis, field, (1, axis)), 0, axis)
+    along_z, along_y, along_x = (_spline_basis(n, step, s) for n, step, s in zip(shape, spacing, scales, strict=True))
+    nodes = along_z.shape[1], along_y.shape[1], along_x.shape[1]
+    planes = along_y @ (rng.standard_normal(nodes, np.float32) @ along_x.T)
+    field = along_z @ planes.reshape(nodes[0], -1)
     # the variance of a cubic B-spline with unit-variance coefficients is 0.479 per axis, averaged over positions
-    return np.ascontiguousarray(field * np.float32(0.479**-1.5))
+    field *= np.float32(0.479**-1.5)
+    return field.reshape(shape)
 
 
 def _spline_basis(n: int, step: float, scale: float) -> np.ndarray:

@@ -32,7 +32,10 @@ class Spaces:
         self.cavity = _superellipse(board, width, front, back, patient.squareness)
         self.cavity += np.float32(2.0) * board.noise(board.everywhere, 60.0)
         wall = patient.wall_thickness
-        pelvic = np.clip((-board.z - 90) / 60, 0, 1)  # gluteal muscles widen the hull
+        front_part = np.clip(board.y / 60 - 0.3, 0, 1)
+        wall = wall * (1 - 0.3 * front_part) * np.interp(board.z, (20, 80), (1, 0.85)).astype(np.float32)
+        # gluteal muscles widen the hull behind and beside the pelvis
+        pelvic = np.clip((-board.z - 90) / 60, 0, 1) * (1 - 0.85 * front_part)
         trunk, back = self.cavity - wall - 22 * pelvic, _back_muscles(board, patient) - 10 * pelvic
         overlap = np.maximum(30 - np.abs(trunk - back), 0)  # the furrow between them is shallow
         self.hull = (np.minimum(trunk, back) - overlap * overlap / 120).astype(np.float32)
@@ -73,7 +76,7 @@ def paint_body(board: Board, patient: Patient, spaces: Spaces) -> None:
     everywhere = board.everywhere
     angle_front = np.clip(board.y / 100, -1, 1)
     side = np.clip(np.abs(board.x) / 130, 0, 1)
-    fat = patient.fat * (1 + 0.25 * board.noise(everywhere, 90.0)) * (0.85 + 0.35 * side * (1 - angle_front) * 0.5)
+    fat = patient.fat * (1 + 0.13 * board.noise(everywhere, 90.0)) * (0.85 + 0.35 * side * (1 - angle_front) * 0.5)
     fat *= np.interp(board.z, (-200, -60, 60, 160), (1.15, 1.1, 0.75, 0.7)).astype(np.float32)
     # the natal and lumbar furrow: little fat over the spinous processes
     fat *= 1 - 0.45 * np.exp(-((board.x / 22) ** 2)) * (board.y < 0)
@@ -108,24 +111,36 @@ def paint_spine(board: Board, patient: Patient) -> None:
     hu = patient.hu
     bottom, top = board.z.min() - 40, board.z.max() + 40
     around = board.tube([(0, -44, -130), (0, -44, 60), (0, -50, 260)], [30, 30, 27], steps=4)
-    board.paint(around, hu["muscle"] + 4 * board.noise(around.box, 12.0) if around else 0)
-    trunk = [(0, 0, max(bottom, -112)), (0, -2, 0), (0, -4, 80), (0, -8, min(max(top, 81), 240))]
-    column = board.tube(trunk, [24, 22.5, 19, 17], steps=8, rough=0.8)
+    if around is not None:
+        board.paint(around, hu["muscle"] + 4 * board.noise(around.box, 12.0))
+    column = _column(board)
     if column is not None:
         phase = np.abs((board.z[column.box] / VERTEBRA_PITCH + 0.5) % 1 - 0.5) * VERTEBRA_PITCH  # 0 at mid-body
         end = phase - np.float32(VERTEBRA_PITCH / 2 - 4.5)
-        waist = np.float32(1.2) * (1 - phase / 13)
-        column.field = column.field * np.float32(1.0) + waist
+        column = column.grown(1.2 * (phase / 13 - 1))  # a waist in the middle of each body
         board.paint(column, hu["disc"])
         body = Shape(column.box, np.maximum(column.field, end))
         trabeculae = 30 * board.noise(column.box, 5.0)
-        board.paint(body, hu["cortical bone"] * 0.8)
-        board.paint(body.grown(-2.2), hu["marrow"] + trabeculae)
+        board.paint(body, hu["marrow"] + 0.35 * (hu["cortical bone"] - hu["marrow"]))
+        board.paint(body.grown(-1.6), hu["marrow"] + trabeculae)
     first = int(np.floor(max(bottom, -125) / VERTEBRA_PITCH))
     for level in range(first, int(np.ceil(min(top, 240) / VERTEBRA_PITCH)) + 1):
         _paint_arch(board, patient, level * VERTEBRA_PITCH)
     canal = board.tube([(0, -27, -130), (0, -29, 0), (0, -33, 240)], [9.5, 9, 8.5], steps=4)
     board.paint(canal, 25 + 0.2 * hu["muscle"])
+
+
+def _column(board: Board) -> Shape | None:
+    """The vertebral bodies and discs in one: wider than deep, slimmer towards the head."""
+    box = board.box((-40, -40, -125), (40, 36, 260))
+    if box is None:
+        return None
+    x, y, z = board.at(box)
+    levels = (-112, 0, 80, 240)
+    middle = np.interp(z, levels, (2, -2, -4, -8)).astype(np.float32)
+    radius = np.interp(z, levels, (22.5, 20.5, 18, 16)).astype(np.float32)
+    field = np.hypot(x / 1.14, (y - middle) / 0.88) - radius + np.float32(0.8) * board.noise(box, 20.0)
+    return Shape(box, np.maximum(field, -118 - z))
 
 
 def _paint_arch(board: Board, patient: Patient, z: float) -> None:
@@ -153,11 +168,11 @@ def paint_ribs(board: Board, patient: Patient, spaces: Spaces) -> None:
     hu = patient.hu
     low = np.where(board.y > 60, 5 + 0.9 * (board.y - 60), 5 - 0.25 * (60 - board.y)) + 10 * np.abs(board.x) / 130 * -1
     costal = (low - board.z + patient.rib_margin).astype(np.float32)
-    slant = 0.62 * board.y + 0.5 * np.abs(board.x) * np.clip((20 - board.y) / 80, 0, 1)
+    slant = 0.62 * board.y + 0.75 * np.abs(board.x) * np.clip((20 - board.y) / 80, 0, 1)
     phase = (board.z + slant + 4 * board.noise(board.everywhere, 80.0)) / 27.0
     away = np.abs(phase % 1 - 0.5) * 27.0  # 0 in the middle of a rib, along the slanted direction
-    depth = np.abs(spaces.cavity - np.float32(6.5)) - np.float32(3.6)
-    rib = np.maximum(np.maximum(depth, (away - 7.0) * 0.8), costal)
+    depth = spaces.cavity - np.float32(6.5)
+    rib = np.maximum((np.hypot(depth / 4, away / 7.5) - 1) * 4, costal)
     rib = np.maximum(rib, 18 - np.abs(board.x)).astype(np.float32)
     front = (board.y - 82 + 0.1 * board.z).astype(np.float32)  # where cartilage begins
     shape = Shape(board.everywhere, rib)
@@ -195,7 +210,7 @@ def paint_chest(board: Board, patient: Patient, spaces: Spaces) -> None:
     lung = np.maximum(thorax + 1.5, middle)
     lung = np.maximum(lung, 7 - heart_far).astype(np.float32)
     board.paint(Shape(everywhere, lung), hu["lung"] + 25 * board.noise(everywhere, 18.0))
-    vessels = np.hypot(board.noise(everywhere, 16.0), board.noise(everywhere, 16.0)) - np.float32(0.16)
+    vessels = np.hypot(board.noise(everywhere, 16.0), board.noise(everywhere, 16.0)) - np.float32(0.3)
     board.paint(Shape(everywhere, np.maximum(vessels * 12, lung + 4)), 0.5 * hu["heart"])
     if heart is not None:
         heart = heart.without(spaces.abdomen, 2)
@@ -206,22 +221,30 @@ def paint_chest(board: Board, patient: Patient, spaces: Spaces) -> None:
 
 def paint_pelvis(board: Board, patient: Patient) -> None:
     """Iliac wings, sacrum, hip joints and the bladder."""
-    if board.z.min() > -55:
+    box = board.box((-170, -110, -290), (170, 130, -50))
+    if box is None:
         return
     hu = patient.hu
-    z = board.z
+    x, y, z = board.at(box)
+    height = z[:, :1, :1]  # a wing's outline may ignore the small tilt within a slice
     levels = (-260, -200, -150, -110, -70)
-    back = np.stack([np.interp(z, levels, v) for v in ((70, 62, 52, 45, 62), (10, 0, -34, -48, -10))])
-    front = np.stack([np.interp(z, levels, v) for v in ((78, 92, 108, 122, 124), (45, 55, 66, 72, 50))])
-    across = np.abs(board.x)
-    step = front - back
-    along = np.clip(((across - back[0]) * step[0] + (board.y - back[1]) * step[1]) / (step**2).sum(0), 0, 1)
-    bow = 14 * along * (1 - along) * 2
-    normal = np.hypot(across - back[0] - along * step[0], board.y - back[1] - along * step[1] + bow)
+    back_x, back_y, front_x, front_y = (
+        np.interp(height, levels, values).astype(np.float32)
+        for values in (
+            (70, 62, 52, 45, 62),
+            (10, 0, -34, -48, -10),
+            (78, 92, 108, 122, 124),
+            (45, 55, 66, 72, 50),
+        )
+    )
+    step_x, step_y = front_x - back_x, front_y - back_y
+    across = np.abs(x) - back_x
+    along = np.clip((across * step_x + (y - back_y) * step_y) / (step_x**2 + step_y**2), 0, 1)
+    bow = 28 * along * (1 - along)
+    normal = np.hypot(across - along * step_x, y - back_y - along * step_y + bow)
     thick = 4 + 4.5 * np.abs(along - 0.5) + 8 * np.clip((-170 - z) / 40, 0, 1)
-    crest = z + 62 + 45 * (along - 0.55) ** 2 * 4
-    wing = np.maximum(np.maximum(normal - thick, crest), -250 - z).astype(np.float32)
-    wings = Shape(board.everywhere, wing)
+    crest = z + 62 + 180 * (along - 0.55) ** 2
+    wings = Shape(box, np.maximum(np.maximum(normal - thick, crest), -250 - z).astype(np.float32))
     sacrum = board.ellipsoid((0, -30, -150), (48, 22, 48), turn=(0.45, 0, 0), rough=2, scale=15)
     bones = [wings, sacrum]
     for side in (-1, 1):
@@ -257,7 +280,7 @@ def paint_back_muscles(board: Board, patient: Patient) -> None:
                 (side * 62, 30, -140),
                 (side * 82, 55, -215),
             ],
-            np.array([6, 15, 21, 20, 15]) * size,
+            np.array([5, 13, 19, 19, 15]) * size,
             rough=1.5,
         )
         board.paint(psoas, muscle + 3)
