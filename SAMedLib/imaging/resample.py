@@ -8,6 +8,7 @@ included: for some sizes (512 -> 224 is one) the last row and column fall outsid
 
 from __future__ import annotations
 
+import contextlib
 from functools import lru_cache
 
 import numpy as np
@@ -60,7 +61,7 @@ def zoom_cubic(images: Tensor, size: tuple[int, int]) -> Tensor:
         [..., height, width] of the same dtype, on the same device.
     """
     height, width = images.shape[-2:]
-    with torch.autocast(images.device.type, enabled=False):
+    with _without_autocast(images.device.type):
         if width != size[1]:
             images = images @ _matrix(width, size[1], images).T
         if height != size[0]:
@@ -87,6 +88,11 @@ def zoom_nearest(labels: Tensor, size: tuple[int, int]) -> Tensor:
         if outside := np.flatnonzero(index < 0).tolist():
             labels.index_fill_(axis, torch.tensor(outside, device=labels.device), 0)
     return labels
+
+
+def _without_autocast(device_type: str) -> contextlib.AbstractContextManager:
+    # torch < 2.5 has no autocast for other devices, and does not let it be switched off either
+    return torch.autocast(device_type, enabled=False) if device_type in ("cuda", "cpu") else contextlib.nullcontext()
 
 
 def _matrix(n_in: int, n_out: int, like: Tensor) -> Tensor:

@@ -1,0 +1,80 @@
+"""Where to compute, how precisely, how many slices at once, and what it looks like when memory runs out."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from SAMedLib.errors import SAMedError
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device called `name`; "auto" takes CUDA, then MPS, then the CPU. "cuda:1" works too.
+
+    Under torchrun, "auto" and "cuda" take the GPU of the process's LOCAL_RANK.
+
+    Raises:
+        SAMedError: if this machine has no such device.
+    """
+    kind, _, index = name.partition(":")
+    if kind not in DEVICES or not (index.isdecimal() or not index):
+        raise SAMedError(f"There is no device called {name!r}; choose from {', '.join(DEVICES)}.")
+    has_cuda, has_mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if kind == "auto":
+        kind = "cuda" if has_cuda else "mps" if has_mps else "cpu"
+    if (kind == "cuda" and not has_cuda) or (kind == "mps" and not has_mps):
+        raise SAMedError(f"PyTorch finds no {kind.upper()} device on this machine; use --device cpu or auto.")
+    if kind == "cuda":
+        number = int(index) if index else int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count()
+        if number >= torch.cuda.device_count():
+            raise SAMedError(f"There is no GPU number {number}; this machine has {torch.cuda.device_count()}.")
+        return torch.device("cuda", number)
+    return torch.device(kind)
+
+
+def choose_autocast(precision: str, device: torch.device) -> torch.dtype | None:
+    """The dtype to autocast to, None for full float32.
+
+    "auto" is bfloat16 on GPUs that compute in it, float32 elsewhere: on the CPU exactness comes first.
+
+    Raises:
+        SAMedError: if the precision is unknown, or the device cannot do it.
+    """
+    if precision not in PRECISIONS:
+        raise SAMedError(f"There is no precision called {precision!r}; choose from {', '.join(PRECISIONS)}.")
+    if precision == "bf16" and device.type == "mps":
+        raise SAMedError("bf16 needs a CUDA GPU or the CPU; use --precision fp32 on MPS.")
+    if precision == "bf16" or (precision == "auto" and device.type == "cuda" and _computes_in_bf16(device)):
+        return torch.bfloat16
+    return None
+
+
+def default_batch_size(device: torch.device, image_size: int) -> int:
+    """Slices at once: as many pixels as keep the device busy; more than that only takes memory."""
+    pixels = {"cuda": 16 * 512**2, "mps": 4 * 512**2}.get(device.type, 2 * 512**2)
+    return max(1, pixels // image_size**2)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that the device, or the machine, has no memory left."""
+    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+
+
+def free_memory(device: torch.device) -> None:
+    """Give cached blocks back to the device."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
+def _computes_in_bf16(device: torch.device) -> bool:
+    # is_bf16_supported() also says yes to emulation, which is slow
+    return torch.version.hip is not None or torch.cuda.get_device_capability(device)[0] >= 8
