@@ -9,7 +9,7 @@ from SAMedLib.data.phantom import make_phantom
 from SAMedLib.errors import SAMedError
 from SAMedLib.organs import SYNAPSE
 
-SMALL = {"in_plane": 112, "num_slices": 40, "coverage": "full"}
+SMALL = {"in_plane": 96, "num_slices": 36, "coverage": "full"}
 
 # mL that an adult's organ may have, with room for the coarse grid
 PLAUSIBLE = {
@@ -26,7 +26,7 @@ PLAUSIBLE = {
 
 @pytest.fixture(scope="module")
 def phantoms():
-    return [make_phantom(seed, **SMALL) for seed in range(6)]
+    return [make_phantom(seed, **SMALL) for seed in range(5)]
 
 
 def voxels(phantom, organ: str) -> np.ndarray:
@@ -41,8 +41,8 @@ def centroid(phantom, organ: str) -> np.ndarray:
     return np.asarray(geometry.origin) + direction @ (index * np.asarray(geometry.spacing))
 
 
-def mean_hu(phantom, organ: str) -> float:
-    return float(phantom.volume.array[voxels(phantom, organ)].mean())
+def typical_hu(phantom, organ: str) -> float:
+    return float(np.median(phantom.volume.array[voxels(phantom, organ)]))
 
 
 def test_a_full_abdomen_has_every_organ_in_a_plausible_amount(phantoms):
@@ -86,11 +86,11 @@ def test_the_same_seed_gives_the_same_phantom_and_another_seed_another():
 
 def test_contrast_phases_look_like_themselves():
     phases = {p: make_phantom(3, phase=p, **SMALL) for p in ("none", "arterial", "portal", "late")}
-    aorta = {p: mean_hu(phantom, "aorta") for p, phantom in phases.items()}
+    aorta = {p: typical_hu(phantom, "aorta") for p, phantom in phases.items()}
     assert aorta["none"] < 70 < aorta["late"] < aorta["portal"] < aorta["arterial"]
-    assert mean_hu(phases["portal"], "liver") > mean_hu(phases["none"], "liver") + 20
-    assert mean_hu(phases["arterial"], "left kidney") > mean_hu(phases["none"], "left kidney") + 50
-    assert abs(mean_hu(phases["none"], "gallbladder")) < 40
+    assert typical_hu(phases["portal"], "liver") > typical_hu(phases["none"], "liver") + 20
+    assert typical_hu(phases["arterial"], "left kidney") > typical_hu(phases["none"], "left kidney") + 50
+    assert abs(typical_hu(phases["none"], "gallbladder")) < 40
     assert all(phantom.parameters["phase"] == p for p, phantom in phases.items())
 
 

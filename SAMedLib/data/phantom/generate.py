@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from SAMedLib.data.phantom import bowel, organs, torso
+from SAMedLib.data.phantom import gut, organs, skeleton, torso, vessels
 from SAMedLib.data.phantom.patient import Patient, draw_patient
 from SAMedLib.data.phantom.scanner import Scan, add_table, draw_scan, expose
 from SAMedLib.data.phantom.shapes import Board, rotation_matrix, smooth_noise
+from SAMedLib.data.phantom.spaces import Spaces
 from SAMedLib.data.phantom.tissue import PHASES
 from SAMedLib.errors import SAMedError
 from SAMedLib.imaging.volume import Geometry, Volume
@@ -127,26 +128,27 @@ def _coordinates(scan: Scan, patient: Patient, rng: np.random.Generator):
 
 def _paint(board: Board, patient: Patient, scan: Scan, rng: np.random.Generator) -> None:
     """Back to front: what is painted later lies before, and indents, what was painted earlier."""
-    spaces = torso.Spaces(board, patient)
+    spaces = Spaces(board, patient)
     torso.paint_body(board, patient, spaces)
-    torso.paint_ribs(board, patient, spaces)
+    skeleton.paint_ribs(board, patient, spaces)
     torso.paint_chest(board, patient, spaces)
-    bowel.paint_mesentery(board, patient, spaces, rng)
-    bowel.paint_small_bowel(board, patient, spaces, rng)
-    bowel.paint_colon(board, patient, spaces, rng)
-    organs.paint_stomach(board, patient, spaces, rng)
+    gut.paint_mesentery(board, patient, spaces, rng)
+    gut.paint_small_bowel(board, patient, spaces, rng)
+    gut.paint_colon(board, patient, spaces, rng)
+    gut.paint_stomach(board, patient, spaces, rng)
     organs.paint_spleen(board, patient, spaces, rng)
     organs.paint_liver(board, patient, spaces, rng)
     organs.paint_kidneys(board, patient, rng)
     organs.paint_adrenals(board, patient, rng)
-    bowel.paint_duodenum(board, patient, rng)
-    bowel.paint_esophagus(board, patient, rng)
+    gut.paint_duodenum(board, patient, rng)
+    gut.paint_esophagus(board, patient, rng)
     organs.paint_pancreas(board, patient, rng)
-    organs.paint_portal_veins(board, patient, rng)
+    vessels.paint_portal_veins(board, patient, rng)
     organs.paint_gallbladder(board, patient, spaces, rng)
     torso.paint_back_muscles(board, patient)
-    organs.paint_great_vessels(board, patient, spaces, rng)
-    torso.paint_pelvis(board, patient)
-    torso.paint_spine(board, patient)
+    vessels.paint_great_vessels(board, patient, spaces, rng)
+    skeleton.paint_pelvis(board, patient)
+    torso.paint_pelvic_organs(board, patient)
+    skeleton.paint_spine(board, patient)
     if scan.arms:
         torso.paint_arms(board, patient)

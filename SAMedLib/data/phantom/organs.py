@@ -1,26 +1,17 @@
-"""The eight organs and the vessels that tie them together."""
+"""The solid organs and the gallbladder."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from SAMedLib.data.phantom.patient import Patient
-from SAMedLib.data.phantom.shapes import KEEP, Board, Shape
-from SAMedLib.data.phantom.torso import Spaces
+from SAMedLib.data.phantom.shapes import KEEP, Board, Shape, bent, moved
+from SAMedLib.data.phantom.spaces import Spaces
 from SAMedLib.organs import SYNAPSE
 
-SPLEEN, RIGHT_KIDNEY, LEFT_KIDNEY, GALLBLADDER, LIVER, STOMACH, AORTA, PANCREAS = (label.value for label in SYNAPSE)
-
-
-def _about(rng: np.random.Generator, point, sd: float) -> np.ndarray:
-    """The point moved by about `sd` mm along each axis, never more than twice that."""
-    return np.asarray(point, float) + np.clip(rng.normal(0, sd, 3), -2 * sd, 2 * sd)
-
-
-def _wander(rng: np.random.Generator, points, sd: float) -> np.ndarray:
-    """Points of a curve moved as a whole and each a little."""
-    points = np.asarray(points, float)
-    return points + rng.normal(0, sd, 3) + rng.normal(0, 0.4 * sd, points.shape)
+SPLEEN, RIGHT_KIDNEY, LEFT_KIDNEY, GALLBLADDER, LIVER, PANCREAS = (
+    SYNAPSE[name].value for name in ("spleen", "right kidney", "left kidney", "gallbladder", "liver", "pancreas")
+)
 
 
 def _texture(board: Board, shape: Shape, hu: float, share: float = 0.05, least: float = 2.0) -> np.ndarray:
@@ -34,16 +25,16 @@ def paint_liver(board: Board, patient: Patient, spaces: Spaces, rng: np.random.G
     size = rng.uniform(0.84, 1.08)
     left_reach = rng.uniform(-25, 35)
     tip = rng.uniform(-22, 22)  # how far down the right lobe reaches
-    center = _about(rng, (-78, 37, 54 + patient.diaphragm), 4)
+    center = moved(rng, (-78, 37, 54 + patient.diaphragm), 4)
     parts = [
         board.ellipsoid(
             center, np.array([64 * size, 87 * size, 98]), turn=(0.0, -0.2, rng.normal(0.3, 0.1)), rough=3, scale=50
         ),
         board.ellipsoid(
-            _about(rng, (-100, 34, 12 + tip), 4), np.array([33, 56, 54]) * size, turn=(0, 0.1, 0), rough=3, scale=45
+            moved(rng, (-100, 34, 12 + tip), 4), np.array([33, 56, 54]) * size, turn=(0, 0.1, 0), rough=3, scale=45
         ),
         board.ellipsoid(
-            _about(rng, (-12 + 0.5 * left_reach, 92, 54 + patient.diaphragm), 4),
+            moved(rng, (-12 + 0.5 * left_reach, 92, 54 + patient.diaphragm), 4),
             np.array([60 + 0.6 * left_reach, 38, 42]) * size,
             turn=(0.3, -0.12, rng.uniform(-0.15, 0.25)),
             rough=3,
@@ -55,9 +46,11 @@ def paint_liver(board: Board, patient: Patient, spaces: Spaces, rng: np.random.G
     if liver is None:
         return None
     liver = liver.cut(spaces.cavity, rng.uniform(0.5, 3.5)).cut(spaces.abdomen, 2.0)
-    hollow = board.ellipsoid(_about(rng, (0, 12, 12), 5), (62, 52, 62), turn=(0.25, 0.35, 0), rough=4, scale=30)
-    if hollow is not None:  # the visceral surface: duodenum, pancreas, kidney lie here
-        liver = liver.without(board.whole(hollow))
+    visceral = board.ellipsoid(moved(rng, (0, 12, 12), 5), (62, 52, 62), turn=(0.25, 0.35, 0), rough=4, scale=30)
+    retroperitoneal = board.ellipsoid(moved(rng, (-38, -24, 8), 3), (48, 36, 58), rough=2)
+    for hollow in (visceral, retroperitoneal):  # duodenum, pancreas, kidney lie here
+        if hollow is not None:
+            liver = liver.without(board.whole(hollow))
     fissure = board.ellipsoid(
         (-12 + rng.normal(0, 6), 84, 18), (2.5 + 3 * patient.visceral, 26, 34), turn=(0.15, 0.1, 0.15), rough=1.5
     )
@@ -73,7 +66,7 @@ def _paint_liver_vessels(board: Board, patient: Patient, liver: Shape, rng: np.r
     lift = 0.8 * patient.diaphragm
     join = np.array([-16, 40, 98 + lift])
     for end in ((-115, 10, 70), (-70, 95, 75), (15, 100, 80), (-95, 60, 40)):
-        vein = board.tube([join, _about(rng, (join + end) / 2 + [0, 0, 6], 6), _about(rng, end, 10)], [6, 4, 1.8], 6)
+        vein = board.tube([join, moved(rng, (join + end) / 2 + [0, 0, 6], 6), moved(rng, end, 10)], [6, 4, 1.8], 6)
         if vein is not None:
             board.paint(vein.cut(inside, 2.0), patient.hu["hepatic vein"], KEEP)
     hilum = np.array([-40, 55, 38])
@@ -84,7 +77,7 @@ def _paint_liver_vessels(board: Board, patient: Patient, liver: Shape, rng: np.r
         ((-70, 30, 60), (-90, 5, 75)),
     )
     for middle, end in branches:
-        vein = board.tube([hilum, _about(rng, middle, 6), _about(rng, end, 8)], [6, 4, 1.6], 6)
+        vein = board.tube([hilum, moved(rng, middle, 6), moved(rng, end, 8)], [6, 4, 1.6], 6)
         if vein is not None:
             board.paint(vein.cut(inside, 1.0), patient.hu["portal"], KEEP)
     fine = np.hypot(board.noise(liver.box, 22.0), board.noise(liver.box, 22.0)) * 12 - rng.uniform(0.8, 1.6)
@@ -94,7 +87,7 @@ def _paint_liver_vessels(board: Board, patient: Patient, liver: Shape, rng: np.r
 
 def paint_gallbladder(board: Board, patient: Patient, spaces: Spaces, rng: np.random.Generator) -> None:
     size = rng.uniform(8, 17)
-    neck = _about(rng, (-42, 60, 14), 5)
+    neck = moved(rng, (-42, 60, 14), 5)
     fundus = neck + np.array([-14, 34, -30]) * rng.uniform(0.75, 1.3) + rng.normal(0, 5, 3)
     middle = (neck + fundus) / 2 + rng.normal(0, 2, 3)
     bag = board.tube([neck, middle, fundus], [0.35 * size, 0.85 * size, size], steps=6, rough=1.0)
@@ -107,7 +100,7 @@ def paint_gallbladder(board: Board, patient: Patient, spaces: Spaces, rng: np.ra
 
 def paint_spleen(board: Board, patient: Patient, spaces: Spaces, rng: np.random.Generator) -> None:
     size = rng.uniform(0.78, 1.22)
-    center = _about(rng, (92, -4, 50 + 0.8 * patient.diaphragm), 4)
+    center = moved(rng, (92, -4, 50 + 0.8 * patient.diaphragm), 4)
     body = board.ellipsoid(
         center,
         np.array([42, 60, 57]) * size,
@@ -136,7 +129,7 @@ def paint_spleen(board: Board, patient: Patient, spaces: Spaces, rng: np.random.
 def paint_kidneys(board: Board, patient: Patient, rng: np.random.Generator) -> None:
     for side, value in ((-1, RIGHT_KIDNEY), (1, LEFT_KIDNEY)):
         drop = -10 if side < 0 else -1
-        center = _about(rng, (side * (66 + 6 * patient.visceral), 3, drop), 4)
+        center = moved(rng, (side * (66 + 6 * patient.visceral), 3, drop), 4)
         center[2] += rng.normal(0, 7)
         _paint_kidney(board, patient, side, value, center, rng)
 
@@ -184,7 +177,7 @@ def _paint_kidney(board: Board, patient: Patient, side: int, value: int, center,
 
 def paint_adrenals(board: Board, patient: Patient, rng: np.random.Generator) -> None:
     for side, top in ((-1, (-30, 10, 62)), (1, (36, 14, 58))):
-        top = _about(rng, top, 3)
+        top = moved(rng, top, 3)
         for leg in ((side * 4, -16, -16), (side * 16, -10, -18)):
             limb = board.tube([top, top + np.array(leg)], [3.4, 2.2], steps=3, rough=0.6)
             board.paint(limb, patient.hu["adrenal"])
@@ -193,7 +186,7 @@ def paint_adrenals(board: Board, patient: Patient, rng: np.random.Generator) -> 
 def paint_pancreas(board: Board, patient: Patient, rng: np.random.Generator) -> None:
     size = rng.uniform(0.82, 1.18)
     lift = rng.normal(0, 6)
-    points = _wander(
+    points = bent(
         rng,
         [
             (-24, 44, -30),
@@ -215,122 +208,3 @@ def paint_pancreas(board: Board, patient: Patient, rng: np.random.Generator) -> 
     duct = board.tube(np.add(points[1:], (0, 1, 0)), 1.1, steps=10)
     if duct is not None:
         board.paint(duct.cut(board.whole(organ)), 15, KEEP)
-
-
-def paint_stomach(board: Board, patient: Patient, spaces: Spaces, rng: np.random.Generator) -> None:
-    """Fundus below the left dome, body to the front and down, antrum over to the right; gas floats in front."""
-    filling = rng.beta(1.4, 1.8)
-    rise = 0.7 * patient.diaphragm
-    sag = rng.uniform(-25, 12)
-    points = _wander(
-        rng,
-        [
-            (52, 8, 88 + rise),
-            (60, 30, 68 + rise),
-            (64, 64, 42),
-            (50, 88, 16 + sag),
-            (20, 92, 2 + sag),
-            (-16, 78, 6 + 0.3 * sag),
-        ],
-        4.0,
-    )
-    radii = np.array([30, 33, 30, 25, 20, 10]) * (0.6 + 0.62 * filling) * rng.uniform(0.88, 1.12, 6)
-    bag = board.tube(points, radii, steps=14, rough=2.8, scale=32)
-    if bag is None:
-        return
-    bag = bag.cut(spaces.cavity, 4).cut(spaces.abdomen, 3)
-    if rng.random() < 0.5 + 0.4 * patient.visceral:
-        board.paint(bag.grown(1.5 + 2 * patient.visceral), patient.hu["fat"])
-    wall = rng.uniform(2.5, 5.5) + (1 - filling) * 2.5
-    folds = (1.2 + 2.0 * (1 - filling)) * board.noise(bag.box, 10.0)
-    board.paint(bag, patient.hu["stomach wall"] + 4 * board.noise(bag.box, 12.0), STOMACH)
-    inside = Shape(bag.box, bag.field + np.float32(wall) + folds)
-    fill_gut(board, patient, inside, rng, KEEP, gas=rng.beta(1.2, 1.6), level=float(np.average(points[:, 1])))
-
-
-def fill_gut(
-    board: Board, patient: Patient, inside: Shape, rng: np.random.Generator, label: int, gas: float, level: float
-) -> None:
-    """Fluid, food or positive contrast, and gas above a horizontal level."""
-    kind = rng.choice(["fluid", "food", "contrast"], p=[0.45, 0.37, 0.18])
-    if kind == "fluid":
-        content = rng.uniform(-5, 35) + 4 * board.noise(inside.box, 10.0)
-    elif kind == "food":
-        lumps = board.noise(inside.box, 9.0)
-        content = rng.uniform(15, 55) + rng.uniform(10, 30) * lumps - 150 * (lumps > rng.uniform(1.0, 2.2))
-    else:
-        content = rng.uniform(90, 420) + 15 * board.noise(inside.box, 14.0)
-    board.paint(inside, content.astype(np.float32), label)
-    if gas > 0.08:
-        y = board.y[inside.box]
-        surface = level + 38 * (1 - 2 * gas) + 0.4 * board.noise(inside.box, 30.0)
-        board.paint(Shape(inside.box, np.maximum(inside.field, (surface - y).astype(np.float32))), -960, label)
-
-
-def paint_great_vessels(board: Board, patient: Patient, spaces: Spaces, rng: np.random.Generator) -> None:
-    hu = patient.hu
-    wave = rng.normal(0, 2.5, 6)
-    radius = rng.uniform(7.5, 11.5)
-    cava = board.tube(
-        [(-20, 30, -75), (-22, 30, -20), (-22 + wave[0], 34, 30), (-22, 38, 75), (-18, 48, 118)],
-        np.array([1.0, 1.05, 1.1, 1.15, 1.15]) * rng.uniform(7.5, 12.5),
-        rough=1.2,
-    )
-    board.paint(cava, hu["cava"] + (12 if patient.phase in ("arterial", "portal") else 2) * _mixing(board, cava))
-    for side in (-1, 1):
-        for name, depth in (("aorta", 6), ("cava", -6)):
-            iliac = board.tube(
-                [
-                    (-4 + 6 * (name == "aorta"), 31, -74),
-                    (side * 30, 20 + depth, -112),
-                    (side * 48, 26 + depth, -160),
-                    (side * 72, 66 + depth, -235),
-                ],
-                [6.5, 5.5, 5, 4.5],
-            )
-            board.paint(iliac, hu[name])
-    bend = rng.normal(0, 3)
-    aorta = board.tube(
-        [
-            (7, 31, -72),
-            (11 + wave[1], 32, -35),
-            (12 + bend, 33 + wave[2], 0),
-            (11 + bend, 34, 40),
-            (12 + wave[3], 32, 80),
-            (18 + wave[4], 22, 120),
-            (24 + wave[5], 14, 260),
-        ],
-        np.array([0.9, 0.95, 1.0, 1.08, 1.15, 1.2, 1.25]) * radius,
-        steps=18,
-        rough=0.5,
-    )
-    arteries = (
-        ([(12, 40, 30), (8, 56, 28), (-12, 58, 32), (-36, 58, 36)], 3.0),  # coeliac trunk to the liver
-        ([(8, 56, 28), (40, 36, 36), (78, 6, 42)], 2.6),  # splenic artery
-        ([(12, 40, 16), (8, 54, 4), (4, 54, -40), (-10, 62, -90)], [4.0, 3.6, 3.2, 2.0]),  # superior mesenteric
-    )
-    for points, size in arteries:
-        board.paint(board.tube(_wander(rng, points, 1.5), size, 10), hu["aorta"])
-    if aorta is not None:
-        texture = max(2.0, 0.02 * hu["aorta"]) * board.noise(aorta.box, 12.0)
-        board.paint(aorta.grown(0.8), hu["muscle"] - 5)
-        board.paint(aorta, hu["aorta"] + texture, AORTA)
-        if rng.random() < 0.4:
-            plaque = np.maximum(np.abs(aorta.field + 0.6) - 0.9, (1.5 - board.noise(aorta.box, 9.0)) * 4)
-            board.paint(Shape(aorta.box, plaque.astype(np.float32)), rng.uniform(350, 900), KEEP)
-
-
-def _mixing(board: Board, shape: Shape | None) -> np.ndarray | float:
-    return 0.0 if shape is None else board.noise(shape.box, 14.0)
-
-
-def paint_portal_veins(board: Board, patient: Patient, rng: np.random.Generator) -> None:
-    size = rng.uniform(0.85, 1.15)
-    meet = _about(rng, (-5, 54, 10), 2)
-    veins = (
-        ([(-8, 64, -95), (-4, 60, -40), meet], [3.5, 5.5, 6.5]),
-        ([(82, 2, 42), (46, 32, 30), (14, 52, 20), meet], [3.5, 4.5, 5, 6]),
-        ([meet, (-22, 54, 26), (-42, 54, 38)], [6.8, 6.8, 6.2]),
-    )
-    for points, radii in veins:
-        board.paint(board.tube(points, np.array(radii) * size, 8), patient.hu["portal"])

@@ -227,3 +227,14 @@ def rotation_matrix(turn) -> np.ndarray:
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
     return about_z @ about_y @ about_x
+
+
+def moved(rng: np.random.Generator, point, sd: float) -> np.ndarray:
+    """The point moved by about `sd` mm along each axis, never more than twice that."""
+    return np.asarray(point, float) + np.clip(rng.normal(0, sd, 3), -2 * sd, 2 * sd)
+
+
+def bent(rng: np.random.Generator, points, sd: float) -> np.ndarray:
+    """Points of a curve, moved by about `sd` mm as a whole and by less than half of that each."""
+    points = np.asarray(points, float)
+    return points + rng.normal(0, sd, 3) + rng.normal(0, 0.4 * sd, points.shape)

@@ -1,13 +1,95 @@
-"""Hollow neighbours of the organs: oesophagus, duodenum, small bowel, colon, and the vessels of the mesentery."""
+"""Hollow organs from the oesophagus to the colon, and the vessels of the mesentery."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from SAMedLib.data.phantom.organs import _about, _wander, fill_gut
 from SAMedLib.data.phantom.patient import Patient
-from SAMedLib.data.phantom.shapes import Board, Shape
-from SAMedLib.data.phantom.torso import Spaces
+from SAMedLib.data.phantom.shapes import KEEP, Board, Shape, bent, moved
+from SAMedLib.data.phantom.spaces import Spaces
+from SAMedLib.organs import SYNAPSE
+
+STOMACH = SYNAPSE["stomach"].value
+
+
+def paint_esophagus(board: Board, patient: Patient, rng: np.random.Generator) -> None:
+    rise = 0.7 * patient.diaphragm
+    tube = board.tube(
+        [(2, 26, 240), (6, 34, 150), (14, 44, 108 + rise), moved(rng, (34, 36, 84 + rise), 3)],
+        [7, 8, 8.5, 9],
+        8,
+        rough=0.8,
+    )
+    if tube is None:
+        return
+    board.paint(tube, patient.hu["gut wall"])
+    if rng.random() < 0.5:
+        board.paint(tube.grown(-5.5), -600 if rng.random() < 0.6 else 20)
+
+
+def paint_stomach(board: Board, patient: Patient, spaces: Spaces, rng: np.random.Generator) -> None:
+    """Fundus below the left dome, body to the front and down, antrum over to the right; gas floats in front."""
+    filling = rng.beta(1.4, 1.8)
+    rise = 0.7 * patient.diaphragm
+    sag = rng.uniform(-25, 12)
+    points = bent(
+        rng,
+        [
+            (52, 8, 88 + rise),
+            (60, 30, 68 + rise),
+            (64, 64, 42),
+            (50, 88, 16 + sag),
+            (20, 92, 2 + sag),
+            (-16, 78, 6 + 0.3 * sag),
+        ],
+        4.0,
+    )
+    radii = np.array([30, 33, 30, 25, 20, 10]) * (0.6 + 0.62 * filling) * rng.uniform(0.88, 1.12, 6)
+    bag = board.tube(points, radii, steps=14, rough=2.8, scale=32)
+    if bag is None:
+        return
+    bag = bag.cut(spaces.cavity, 4).cut(spaces.abdomen, 3)
+    if rng.random() < 0.5 + 0.4 * patient.visceral:
+        board.paint(bag.grown(1.5 + 2 * patient.visceral), patient.hu["fat"])
+    wall = rng.uniform(2.5, 5.5) + (1 - filling) * 2.5
+    folds = (1.2 + 2.0 * (1 - filling)) * board.noise(bag.box, 10.0)
+    board.paint(bag, patient.hu["stomach wall"] + 4 * board.noise(bag.box, 12.0), STOMACH)
+    inside = Shape(bag.box, bag.field + np.float32(wall) + folds)
+    _fill(board, patient, inside, rng, KEEP, gas=rng.beta(1.2, 1.6), level=float(np.average(points[:, 1])))
+
+
+def _fill(
+    board: Board, patient: Patient, inside: Shape, rng: np.random.Generator, label: int, gas: float, level: float
+) -> None:
+    """Fluid, food or positive contrast, and gas above a horizontal level."""
+    kind = rng.choice(["fluid", "food", "contrast"], p=[0.45, 0.37, 0.18])
+    if kind == "fluid":
+        content = rng.uniform(-5, 35) + 4 * board.noise(inside.box, 10.0)
+    elif kind == "food":
+        lumps = board.noise(inside.box, 9.0)
+        content = rng.uniform(15, 55) + rng.uniform(10, 30) * lumps - 150 * (lumps > rng.uniform(1.0, 2.2))
+    else:
+        content = rng.uniform(90, 420) + 15 * board.noise(inside.box, 14.0)
+    board.paint(inside, content.astype(np.float32), label)
+    if gas > 0.08:
+        y = board.y[inside.box]
+        surface = level + 38 * (1 - 2 * gas) + 0.4 * board.noise(inside.box, 30.0)
+        board.paint(Shape(inside.box, np.maximum(inside.field, (surface - y).astype(np.float32))), -960, label)
+
+
+def paint_duodenum(board: Board, patient: Patient, rng: np.random.Generator) -> None:
+    points = bent(
+        rng,
+        [(-16, 78, 6), (-38, 70, 6), (-50, 50, -8), (-46, 42, -42), (-18, 44, -54), (18, 50, -48), (36, 60, -22)],
+        3,
+    )
+    radii = np.array([10, 13, 13, 12, 11.5, 11.5, 11.5]) * rng.uniform(0.8, 1.15)
+    tube = board.tube(points, radii, steps=16, rough=1.8, scale=15)
+    if tube is None:
+        return
+    board.paint(tube, patient.hu["gut wall"] + 4)
+    lumen = tube.grown(-rng.uniform(2.5, 4) + 1.2 * board.noise(tube.box, 8.0))
+    _fill(board, patient, lumen, rng, 0, gas=rng.uniform(0, 0.5), level=62)
 
 
 def paint_small_bowel(board: Board, patient: Patient, spaces: Spaces, rng: np.random.Generator) -> None:
@@ -88,7 +170,7 @@ def paint_colon(board: Board, patient: Patient, spaces: Spaces, rng: np.random.G
         ([(78, 30, -140), (40, 40, -165), (-5, 45, -150), (5, 12, -165)], [14, 15, 14, 14]),
     )
     for points, radii in parts:
-        points = _wander(rng, points, 4)
+        points = bent(rng, points, 4)
         piece = board.tube(points, np.array(radii) * wide * rng.uniform(0.85, 1.2), steps=14, rough=3.2, scale=16)
         if piece is None:
             continue
@@ -115,33 +197,3 @@ def _fill_colon(board: Board, lumen: Shape, rng: np.random.Generator) -> None:
     center = board.noise(lumen.box, 60.0) * 25 + {"stool": 30, "gas": -35, "fluid": 12, "contrast": 10}[str(kind)]
     level = np.float32(np.median(y[lumen.field < 0])) if (lumen.field < 0).any() else np.float32(40)
     board.paint(Shape(lumen.box, np.maximum(lumen.field, (level + center - y).astype(np.float32))), -970)
-
-
-def paint_duodenum(board: Board, patient: Patient, rng: np.random.Generator) -> None:
-    points = _wander(
-        rng,
-        [(-16, 78, 6), (-38, 70, 6), (-50, 50, -8), (-46, 42, -42), (-18, 44, -54), (18, 50, -48), (36, 60, -22)],
-        3,
-    )
-    radii = np.array([10, 13, 13, 12, 11.5, 11.5, 11.5]) * rng.uniform(0.8, 1.15)
-    tube = board.tube(points, radii, steps=16, rough=1.8, scale=15)
-    if tube is None:
-        return
-    board.paint(tube, patient.hu["gut wall"] + 4)
-    lumen = tube.grown(-rng.uniform(2.5, 4) + 1.2 * board.noise(tube.box, 8.0))
-    fill_gut(board, patient, lumen, rng, 0, gas=rng.uniform(0, 0.5), level=62)
-
-
-def paint_esophagus(board: Board, patient: Patient, rng: np.random.Generator) -> None:
-    rise = 0.7 * patient.diaphragm
-    tube = board.tube(
-        [(2, 26, 240), (6, 34, 150), (14, 44, 108 + rise), _about(rng, (34, 36, 84 + rise), 3)],
-        [7, 8, 8.5, 9],
-        8,
-        rough=0.8,
-    )
-    if tube is None:
-        return
-    board.paint(tube, patient.hu["gut wall"])
-    if rng.random() < 0.5:
-        board.paint(tube.grown(-5.5), -600 if rng.random() < 0.6 else 20)
