@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import SimpleITK as sitk
 
 from SAMedLib.errors import SAMedError
 from SAMedLib.files import write_then_rename
+from SAMedLib.imaging import nifti
 from SAMedLib.imaging.checks import as_hounsfield, intensity_notes
 from SAMedLib.imaging.dicom import check_modality, read_dicom_folder
 from SAMedLib.organs import Label, LabelSet
@@ -220,27 +222,46 @@ def _read_image(path: Path, frame: int | None) -> tuple[sitk.Image, tuple[str, .
     """One scalar 3D image; a 2D one becomes a single slice."""
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
+    with contextlib.ExitStack() as stack:
+        try:
+            _read_information(reader, stack)
+        except RuntimeError as error:
+            raise SAMedError(
+                f"{path} is not an image that can be read; give a CT as NIfTI, NRRD, MHA or DICOM."
+            ) from error
+        notes = _check_kind(reader, path)
+        _choose_frame(reader, path, reader.GetSize(), frame)
+        try:
+            image = reader.Execute()
+        except RuntimeError as error:
+            raise SAMedError(f"{path} is damaged: its voxels cannot be read; get a fresh copy.") from error
+    return (sitk.JoinSeries(image) if image.GetDimension() == 2 else image), notes
+
+
+def _read_information(reader: sitk.ImageFileReader, stack: contextlib.ExitStack) -> None:
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
-        raise SAMedError(f"{path} is not an image that can be read; give a CT as NIfTI, NRRD, MHA or DICOM.") from error
-    kind = reader.GetImageIOFromFileName(str(path)).removesuffix("ImageIO")
-    if kind in _PICTURE_READERS:
-        raise SAMedError(f"{path} is a picture ({kind}) without Hounsfield units; give the CT itself.")
-    if kind == "GDCM":
-        check_modality(reader, path)
-    size = reader.GetSize()
-    _choose_frame(reader, path, size, frame)
+        if "orthonormal" not in str(error).lower():
+            raise
+        stack.enter_context(nifti.straightened())
+        reader.ReadImageInformation()
+
+
+def _check_kind(reader: sitk.ImageFileReader, path: Path) -> tuple[str, ...]:
+    """Refuse formats and contents that cannot be a CT; notes on its orientation."""
+    kind = reader.GetImageIOFromFileName(str(path))
+    if kind.removesuffix("ImageIO") in _PICTURE_READERS:
+        raise SAMedError(f"{path} is a picture ({kind.removesuffix('ImageIO')}) without Hounsfield units; give the CT.")
     if reader.GetNumberOfComponents() != 1:
         count = reader.GetNumberOfComponents()
         raise SAMedError(f"{path} holds {count} values per voxel (colour or vectors); a CT holds one.")
-    try:
-        image = reader.Execute()
-    except RuntimeError as error:
-        raise SAMedError(f"{path} is damaged: its voxels cannot be read; get a fresh copy.") from error
-    if image.GetDimension() == 2:
-        image = sitk.JoinSeries(image)
-    return image, _orientation_notes(reader, path, kind)
+    if kind == "GDCMImageIO":
+        check_modality(reader, path)
+    if kind == nifti.READER:
+        nifti.check_complete(reader, path)
+        return nifti.orientation_notes(reader, path)
+    return ()
 
 
 def _choose_frame(reader: sitk.ImageFileReader, path: Path, size: Sequence[int], frame: int | None) -> None:
@@ -258,12 +279,6 @@ def _choose_frame(reader: sitk.ImageFileReader, path: Path, size: Sequence[int],
         raise SAMedError(f"{path} has the frames 0 to {size[3] - 1}; there is no frame {frame}.")
     reader.SetExtractIndex([0, 0, 0, frame])
     reader.SetExtractSize([*size[:3], 0])
-
-
-def _orientation_notes(reader: sitk.ImageFileReader, path: Path, kind: str) -> tuple[str, ...]:
-    if kind == "NIFTI" and all(reader.GetMetaData(key) == "0" for key in ("qform_code", "sform_code")):
-        return (f"{path} does not state its orientation (qform and sform codes are 0); left and right are a guess.",)
-    return ()
 
 
 def _write_segments(
