@@ -13,7 +13,8 @@ _HOMES = {
     "learning_rate": "schedule",
     "RunFolder": "run_folder",
     "TrainingOptions": "options",
-    "train": "trainer",
+    "resume": "job",
+    "train": "job",
 }
 
 __all__ = sorted(_HOMES)

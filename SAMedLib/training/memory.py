@@ -1,0 +1,56 @@
+"""How much of a batch fits into memory at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from SAMedLib.model import SAMedConfig
+
+_SHARE = 0.7  # of free memory, for the activations of a step
+_UNKNOWN = 8 << 30
+
+
+def parts_that_fit(config: SAMedConfig, slices: int, device: torch.device, mixed: bool) -> int:
+    """Parts in which `slices` slices have to be computed, so that a step's activations fit into free memory.
+
+    Args:
+        slices: of one process.
+        mixed: whether most activations take two bytes instead of four.
+    """
+    fitting = int(_SHARE * free_memory(device) / activation_bytes(config, mixed))
+    return -(-slices // max(fitting, 1))
+
+
+def activation_bytes(config: SAMedConfig, mixed: bool) -> int:
+    """Memory that the backward pass of one slice needs, roughly."""
+    encoder, tokens = config.encoder, config.tokens**2
+    width = encoder.embed_dim + 2 * config.tokens * encoder.num_heads
+    block = tokens * 24 * width
+    decoder = config.low_res_size**2 * (config.decoder.embed_dim + 12 * config.num_classes)
+    return (encoder.depth * block + decoder) * (3 if mixed else 4)
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that may be used on the device; a guess where the system does not tell."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    known = [value for value in (_available(), _container_limit()) if value]
+    return min(known, default=_UNKNOWN)
+
+
+def _available() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError):
+        return None
+
+
+def _container_limit() -> int | None:
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        return None if limit == "max" else int(limit) - int(Path("/sys/fs/cgroup/memory.current").read_text())
+    except (OSError, ValueError):
+        return None
