@@ -1,0 +1,92 @@
+"""A dataset of procedural phantoms, made by several processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+from SAMedLib.data.dataset_index import CaseFiles
+from SAMedLib.data.folders import new_files, open_or_create, refresh_index, write_files
+from SAMedLib.errors import SAMedError
+from SAMedLib.events import SILENT, Reporter
+from SAMedLib.organs import SYNAPSE
+
+_STAGE = "making phantoms"
+
+
+def write_phantoms(
+    folder: Path | str,
+    cases: int,
+    seed: int = 0,
+    *,
+    in_plane: int | None = None,
+    workers: int = 1,
+    report: Reporter = SILENT,
+) -> list[str]:
+    """Write phantoms into an nnU-Net-style folder; cases that are there already are left as they are.
+
+    Args:
+        folder: a dataset of phantoms, or one that is empty or does not exist.
+        cases: how many; case number i is make_phantom(seed + i), whatever the number of workers.
+        in_plane: columns and rows, drawn from the seed by default.
+        workers: processes.
+
+    Returns:
+        The names of the cases that were made now.
+    """
+    for name, value, least in (("cases", cases, 1), ("seed", seed, 0), ("workers", workers, 1)):
+        if value < least:
+            raise SAMedError(f"{name} is {value}; it must be at least {least}.")
+    folder = Path(folder)
+    present = open_or_create(folder, SYNAPSE).cases
+    wanted = {f"phantom_{number:05d}": number for number in range(seed, seed + cases)}
+    missing = [name for name in wanted if name not in present]
+    make = partial(_write_phantom, in_plane=in_plane)
+    jobs = [(wanted[name], new_files(folder, name)) for name in missing]
+    done = cases - len(missing)
+    report.progress(_STAGE, done, cases)
+    try:
+        with closing(_run(make, jobs, workers)) as finished:
+            for number in finished:
+                done += 1
+                report.progress(_STAGE, done, cases, f"seed {number}")
+    except BrokenProcessPool:
+        raise SAMedError("A worker process died, probably for want of memory; use fewer workers.") from None
+    finally:
+        refresh_index(folder)
+    return missing
+
+
+def _write_phantom(number: int, files: CaseFiles, in_plane: int | None) -> int:
+    from SAMedLib.data.phantom import make_phantom
+
+    phantom = make_phantom(number, in_plane=in_plane)
+    write_files(files, phantom.volume, phantom.labels)
+    return number
+
+
+def _run(make: partial, jobs: list[tuple[int, CaseFiles]], workers: int) -> Iterator[int]:
+    workers = min(workers, len(jobs))
+    if workers <= 1:
+        for number, files in jobs:
+            yield make(number, files)
+        return
+    # a fresh interpreter per worker: forking a process that runs threads (PyTorch, ITK) can lock up
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts_to_the_parent) as pool:
+        futures = [pool.submit(make, number, files) for number, files in jobs]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
