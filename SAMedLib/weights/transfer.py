@@ -160,7 +160,6 @@ def _receive(response, host, handle, start, total, largest, report, stage, patie
             if time.monotonic() - drawn > 0.2 or done == total:
                 drawn = time.monotonic()
                 report.progress(stage, done, total or largest, f"{done / 1e6:.1f} of {(total or largest) / 1e6:.1f} MB")
-            report.check_cancelled()
 
 
 def _get(session: requests.Session, url: str, headers: dict[str, str], patience: Patience) -> requests.Response:
