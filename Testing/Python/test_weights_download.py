@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import shutil
+import ssl
+import subprocess
 import time
 from pathlib import Path
 
@@ -162,8 +165,9 @@ def test_a_server_without_ranges_that_always_breaks_off_does_not_run_for_ever(st
 
 def test_a_file_that_changed_on_the_server_is_fetched_anew(tmp_path, server):
     def change(handler):
-        truncated(327_680)(handler)
+        old = server.payload
         server.payload, server.etag = new, '"v2"'
+        handler.send(200, old, 327_680, ETag='"v1"')
 
     new = random.Random(1).randbytes(SIZE)
     store = make_store(tmp_path, server, sha256=hashlib.sha256(new).hexdigest())
@@ -173,10 +177,9 @@ def test_a_file_that_changed_on_the_server_is_fetched_anew(tmp_path, server):
 
 def test_a_server_that_ignores_if_range_does_not_mix_two_files(tmp_path, server):
     def careless(handler):
-        begin = int(handler.headers["Range"].removeprefix("bytes=").removesuffix("-"))
-        where = {"Content_Range": f"bytes {begin}-{SIZE - 1}/{SIZE}"}
-        handler.send(206, new[begin:], ETag='"v2"', **where)
         server.payload, server.etag = new, '"v2"'
+        begin = int(handler.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+        handler.send(206, new[begin:], ETag='"v2"', Content_Range=f"bytes {begin}-{SIZE - 1}/{SIZE}")
 
     new = random.Random(1).randbytes(SIZE)
     store = make_store(tmp_path, server, sha256=hashlib.sha256(new).hexdigest())
@@ -232,7 +235,7 @@ def test_redirects_in_a_circle_end(store, server):
 
 def test_a_larger_file_than_known_is_not_even_begun(store, server):
     server.payload += b"more"
-    _fails(store, "1000004 bytes", "1000000")
+    _fails(store, "offers 1000004 bytes", "1000000")
 
 
 def test_an_endless_answer_is_cut_off(store, server):
@@ -294,6 +297,43 @@ def test_a_proxy_from_the_environment_is_used(store, server, monkeypatch):
         proxy.server_close()
     assert server.requests == []
     assert proxy.requests[0][0] == server.url
+
+
+@pytest.fixture
+def https_server(tmp_path, server) -> Server:
+    """The server behind a certificate that this computer does not know (yet)."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl makes the certificate for this test, and is not installed")
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    command = (
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
+    )
+    subprocess.run([*command.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    return server
+
+
+def test_an_unknown_certificate_is_refused_with_the_remedy(tmp_path, https_server):
+    url = https_server.url.replace("http:", "https:")
+    _fails(make_store(tmp_path, https_server, url=url), "certificate of 127.0.0.1", "REQUESTS_CA_BUNDLE")
+    assert https_server.requests == []
+
+
+def test_a_hospitals_own_certificate_can_be_named(tmp_path, https_server, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "certificate.pem"))
+    store = make_store(tmp_path, https_server, url=https_server.url.replace("http:", "https:"))
+    assert _download(store).read_bytes() == https_server.payload
+
+
+def test_https_is_not_left_for_http_even_on_this_computer(tmp_path, https_server, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "certificate.pem"))
+    with running() as plain:
+        plain.payload = https_server.payload
+        https_server.usual = redirecting(plain.url)
+        _fails(make_store(tmp_path, https_server, url=https_server.url.replace("http:", "https:")), "not https")
+        assert plain.requests == []
 
 
 def test_a_full_disk_is_noticed_before_the_download(tmp_path, server):
