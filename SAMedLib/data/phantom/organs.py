@@ -47,7 +47,7 @@ def paint_liver(board: Board, patient: Patient, spaces: Spaces, rng: np.random.G
         return None
     liver = liver.cut(spaces.cavity, rng.uniform(0.5, 3.5)).cut(spaces.abdomen, 2.0)
     visceral = board.ellipsoid(moved(rng, (0, 12, 12), 5), (62, 52, 62), turn=(0.25, 0.35, 0), rough=4, scale=30)
-    retroperitoneal = board.ellipsoid(moved(rng, (-38, -24, 8), 3), (48, 36, 58), rough=2)
+    retroperitoneal = board.ellipsoid(moved(rng, (-38, -24, 0), 3), (48, 36, 52), rough=2)
     for hollow in (visceral, retroperitoneal):  # duodenum, pancreas, kidney lie here
         if hollow is not None:
             liver = liver.without(board.whole(hollow))
