@@ -39,7 +39,7 @@ def average_probabilities(images: Tensor, probabilities: Callable[[Tensor], Tens
 
 
 def rotate(images: Tensor, degrees: float) -> Tensor:
-    """Rotate [B, C, S, S] about its centre, bilinearly, zeros outside."""
+    """Rotate [B, C, S, S] counter-clockwise about its centre, bilinearly, zeros outside."""
     cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     matrix = torch.tensor([[cosine, -sine, 0.0], [sine, cosine, 0.0]], dtype=images.dtype, device=images.device)
     grid = F.affine_grid(matrix.expand(len(images), 2, 3), list(images.shape), align_corners=False)
