@@ -267,7 +267,7 @@ def test_a_web_page_instead_of_a_file_tells_how_to_do_it_by_hand(tmp_path, serve
 def test_a_web_page_without_a_content_type_is_recognised_too(tmp_path, server):
     store = make_store(tmp_path, server, sha256=None, structure={"layout": "SAMed"})
     server.usual = lambda handler: handler.send(200, b"\n<!DOCTYPE html>".ljust(SIZE))
-    _fails(store, "web page")
+    _fails(store, "shows a web page")
 
 
 def test_a_sign_in_page_does_not_spoil_a_part_file(store, server):
