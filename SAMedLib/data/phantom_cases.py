@@ -26,6 +26,7 @@ def write_phantoms(
     seed: int = 0,
     *,
     in_plane: int | None = None,
+    num_slices: int | None = None,
     workers: int = 1,
     report: Reporter = SILENT,
 ) -> list[str]:
@@ -35,6 +36,7 @@ def write_phantoms(
         folder: a dataset of phantoms, or one that is empty or does not exist.
         cases: how many; case number i is make_phantom(seed + i), whatever the number of workers.
         in_plane: columns and rows, drawn from the seed by default.
+        num_slices: slices of every phantom, drawn from the seed by default.
         workers: processes.
 
     Returns:
@@ -47,7 +49,7 @@ def write_phantoms(
     present = open_or_create(folder, SYNAPSE).cases
     wanted = {f"phantom_{number:05d}": number for number in range(seed, seed + cases)}
     missing = [name for name in wanted if name not in present]
-    make = partial(_write_phantom, in_plane=in_plane)
+    make = partial(_write_phantom, in_plane=in_plane, num_slices=num_slices)
     jobs = [(wanted[name], new_files(folder, name)) for name in missing]
     done = cases - len(missing)
     report.progress(_STAGE, done, cases)
@@ -63,10 +65,10 @@ def write_phantoms(
     return missing
 
 
-def _write_phantom(number: int, files: CaseFiles, in_plane: int | None) -> int:
+def _write_phantom(number: int, files: CaseFiles, in_plane: int | None, num_slices: int | None) -> int:
     from SAMedLib.data.phantom import make_phantom
 
-    phantom = make_phantom(number, in_plane=in_plane)
+    phantom = make_phantom(number, in_plane=in_plane, num_slices=num_slices)
     write_files(files, phantom.volume, phantom.labels)
     return number
 
