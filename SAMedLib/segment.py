@@ -71,7 +71,7 @@ def _work(args: argparse.Namespace, report: Reporter) -> None:
     # torch comes in first through here: on Windows it must load its runtime before SimpleITK does
     from SAMedLib.inference import Segmenter
     from SAMedLib.inference.cases import find_cases
-    from SAMedLib.inference.pipeline import Choices
+    from SAMedLib.inference.pipeline import Choices, check_writable
     from SAMedLib.inference.tables import check_table_path
     from SAMedLib.model import load_model
 
@@ -80,6 +80,8 @@ def _work(args: argparse.Namespace, report: Reporter) -> None:
     plan = [(case, _outputs_of(case, args, into_folder)) for case in cases]
     if args.table:
         check_table_path(args.table)
+    for path in filter(None, (args.output, args.confidence, args.overview, args.table)):
+        check_writable(path)
     report.progress("loading the model", 0, 1)
     model = load_model(args.model, base=args.base)
     model.metadata.label_set.select(args.organs)
@@ -124,13 +126,13 @@ def _segment_all(
         report.progress("scans", number, len(mine), case.name)
         try:
             if outputs.labels.exists():
+                done[case.name] = measure_file(outputs.labels, segmenter.model.metadata, choices)
                 skipped.append(case.name)
                 report.note(f"{case.name} is skipped: {outputs.labels} exists.")
-                done[case.name] = measure_file(outputs.labels, segmenter.model.metadata, choices)
                 continue
             done[case.name] = segment_file(segmenter, case.path, outputs, choices, report)
             report.say(f"{case.name}\n{format_table(done[case.name])}")
-        except (Cancelled, KeyboardInterrupt):
+        except Cancelled:
             raise
         except Exception as error:
             failures[case.name] = str(error) if isinstance(error, SAMedError) else f"{type(error).__name__}: {error}"

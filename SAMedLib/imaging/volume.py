@@ -258,6 +258,8 @@ def _check_kind(reader: sitk.ImageFileReader, path: Path) -> tuple[str, ...]:
         raise SAMedError(f"{path} holds {count} values per voxel (colour or vectors); a CT holds one.")
     if kind == "GDCMImageIO":
         check_modality(reader, path)
+        if reader.GetSize()[-1] == 1:
+            return (f"{path} is a single slice; give its folder for the whole series.",)
     if kind == nifti.READER:
         nifti.check_complete(reader, path)
         return nifti.orientation_notes(reader, path)

@@ -55,7 +55,7 @@ def choose_autocast(precision: str, device: torch.device) -> torch.dtype | None:
 
 def default_batch_size(device: torch.device, image_size: int) -> int:
     """Slices at once: as many pixels as keep the device busy; more than that only takes memory."""
-    pixels = {"cuda": 16 * 512**2, "mps": 4 * 512**2}.get(device.type, 2 * 512**2)
+    pixels = (16 if device.type == "cuda" else 4) * 512**2
     return max(1, pixels // image_size**2)
 
 

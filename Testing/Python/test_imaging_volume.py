@@ -226,8 +226,9 @@ def test_dicom_of_another_modality_is_refused(tmp_path, modality):
 
 def test_a_single_dicom_slice_is_a_volume(tmp_path):
     folder = write_dicom_series(tmp_path / "scan", HU[:1], [5.0])
-    for volume in (read_volume(folder), read_volume(folder / "003")):
-        assert np.array_equal(volume.array, HU[:1])
+    for path in (folder, folder / "003"):
+        assert np.array_equal(read_volume(path).array, HU[:1])
+    assert "give its folder for the whole series" in read_volume(folder / "003").notes[0]
 
 
 def test_dicom_without_positions_is_refused(tmp_path):

@@ -210,6 +210,7 @@ def test_wrong_requests_are_refused_in_one_sentence_before_any_work(tmp_path, sc
         ([scan, "-o", "o.mha", "--confidence", "o.seg.nrrd"], "write the confidence as .nii.gz"),
         ([scan, "-o", "o.mha", "--organs", "heart"], "no organ called 'heart'"),
         ([scan, "-o", "o.mha", "--device", "abacus"], "no device called 'abacus'"),
+        ([scan, "-o", scan / "o.mha"], "is not a folder that you may write to"),
         ([cohort, "-o", "o.mha"], "holds 3 scans; give a folder"),
         ([cohort, "-o", cohort], "holds the input"),
     ):
