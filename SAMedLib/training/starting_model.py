@@ -87,12 +87,8 @@ def _from_base(options: TrainingOptions) -> StartingPoint:
         )
     full = scratch or options.encoder_tuning == "full"
     config = SAMedConfig.tiny() if size == "tiny" else SAMedConfig(*_parts(size))
-    config = dataclasses.replace(
-        config,
-        lora_targets=() if full else ("q", "v"),
-        encoder_tuning="full" if full else "lora",
-        **_given(options),
-    )
+    tuning = {"lora_targets": () if full else ("q", "v"), "encoder_tuning": "full" if full else "lora"}
+    config = dataclasses.replace(config, **{**tuning, **_given(options)})
     if scratch and config.encoder_tuning != "full":
         raise SAMedError("--init scratch with --encoder-tuning lora would leave the encoder random; use full.")
     base = None
