@@ -10,7 +10,7 @@ from scipy import ndimage
 from SAMedLib.errors import SAMedError
 from SAMedLib.files import write_then_rename
 from SAMedLib.imaging.orientation import reorient, source_axes
-from SAMedLib.imaging.volume import Volume
+from SAMedLib.imaging.volume import Volume, label_counts
 from SAMedLib.organs import LabelSet
 
 AXIAL_PICTURES = 6
@@ -58,8 +58,7 @@ def write_overview(path: Path | str, volume: Volume, labels: np.ndarray, label_s
     middle = coronal_choice(organs)
     _draw(axes, hu[::-1, middle], organs[::-1, middle], label_set, spacing[2] / spacing[0])
     _mark_sides(axes, "coronal")
-    counts = np.bincount(labels.ravel(), minlength=256)
-    _draw_legend(figure.add_subplot(grid[1, 3]), label_set, counts * volume.geometry.voxel_ml)
+    _draw_legend(figure.add_subplot(grid[1, 3]), label_set, label_counts(labels) * volume.geometry.voxel_ml)
     figure.suptitle(volume.name, color="white", fontsize=14)
     figure.text(0.5, 0.012, footer, color="0.75", fontsize=10, ha="center")
     with write_then_rename(path) as temporary:

@@ -197,6 +197,15 @@ def case_name(path: Path | str) -> str:
     return path.name
 
 
+def label_counts(labels: np.ndarray) -> np.ndarray:
+    """How many voxels of a uint8 [Z, Y, X] array have each value 0..255; int64 [256]."""
+    # slice by slice: bincount works on a copy eight times as large as what it is given
+    counts = np.zeros(256, dtype=np.int64)
+    for plane in labels:
+        counts += np.bincount(plane.ravel(), minlength=256)
+    return counts
+
+
 def window(hu: np.ndarray, low: float = -125.0, high: float = 275.0) -> np.ndarray:
     """Clip Hounsfield units to [low, high] and scale to [0, 1]; NaN counts as air, 0.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from SAMedLib.imaging.volume import label_counts
 from SAMedLib.organs import LabelSet
 
 
@@ -67,10 +68,11 @@ def organ_volumes(labels: np.ndarray, voxel_ml: float, label_set: LabelSet) -> l
         labels: uint8 [Z, Y, X].
         voxel_ml: volume of one voxel in mL.
     """
-    counts = np.bincount(labels.ravel(), minlength=256)
+    counts = label_counts(labels)
     at_edge: set[int] = set()
     for axis in range(labels.ndim):
-        at_edge.update(np.unique(labels.take([0, -1], axis=axis)).tolist())
+        planes = np.moveaxis(labels, axis, 0)
+        at_edge.update(np.unique(planes[[0, -1]]).tolist())
     return [
         OrganVolume(
             label.name, label.value, int(counts[label.value]), counts[label.value] * voxel_ml, label.value in at_edge
