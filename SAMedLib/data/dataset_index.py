@@ -61,8 +61,8 @@ def read_labels_of(index: dict[str, Any], folder: Path) -> dict[int, str]:
             raise SAMedError(f"{path} makes {key!r} a region of several labels; give every voxel value its own name.")
         name, value = (entry, key) if isinstance(entry, str) and not entry.isdigit() else (key, entry)
         try:
-            number = int(value)
-        except (TypeError, ValueError):
+            number = int(str(value))
+        except ValueError:
             raise SAMedError(f"{path}: label {name!r} has the value {value!r}; it must be a whole number.") from None
         if not 0 <= number <= 255:
             raise SAMedError(f"{path}: label {name!r} has the value {number}; values run from 0 to 255.")
@@ -84,10 +84,8 @@ def read_cases(index: dict[str, Any], folder: Path) -> dict[str, CaseFiles]:
         SAMedError: if a file is missing, two files claim one case, or there are several channels.
     """
     channels = index.get("channel_names") or index.get("modality") or {}
-    if len(channels) > 1:
-        raise SAMedError(
-            f"{folder} has {len(channels)} channels ({', '.join(map(str, channels.values()))}); one CT fits."
-        )
+    if isinstance(channels, (dict, list)) and len(channels) > 1:
+        raise SAMedError(f"{folder} has {len(channels)} channels; a dataset of single CT scans is needed.")
     if isinstance(index.get("training"), list):
         pairs = _listed(index["training"], folder)
     elif isinstance(index.get("dataset"), dict):
@@ -102,7 +100,7 @@ def read_cases(index: dict[str, Any], folder: Path) -> dict[str, CaseFiles]:
             )
         for kind, path in (("scan", files.image), ("labels", files.labels)):
             if not path.is_file():
-                raise SAMedError(f"{folder}: the {kind} of case {name}, {path.relative_to(folder)}, does not exist.")
+                raise SAMedError(f"The {kind} of case {name}, {path}, does not exist.")
         cases[name] = files
     return cases
 

@@ -21,6 +21,18 @@ TRAIN_FOLDER, TEST_FOLDER, LIST_FOLDER = "train_npz", "test_vol_h5", Path("lists
 WINDOW = (-125.0, 275.0)
 # raw BTCV is stored this way; the published preparation ignores the affine
 ORIENTATION = "LAS"
+# what zip, NumPy and HDF5 readers raise for files that are cut, altered or something else
+_DAMAGED = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    AttributeError,
+    TypeError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True)
@@ -82,7 +94,7 @@ def read_slice(path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as data:
             image, label = data["image"], data["label"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
+    except _DAMAGED as error:
         raise SAMedError(f"{path} is damaged or no training slice ({_reason(error)}); prepare it again.") from error
     if image.ndim != 2 or image.shape != label.shape:
         raise SAMedError(
@@ -121,7 +133,7 @@ def read_test_case(folder: Path | str, name: str) -> tuple[np.ndarray, np.ndarra
     try:
         with h5py.File(path, "r") as data:
             image, label = data["image"][()], data["label"][()]
-    except (OSError, KeyError, ValueError, AttributeError, TypeError) as error:
+    except _DAMAGED as error:
         raise SAMedError(f"{path} is damaged or no test volume ({_reason(error)}); prepare it again.") from error
     if np.ndim(image) != 3 or np.shape(image) != np.shape(label):
         raise SAMedError(
@@ -140,9 +152,11 @@ def as_image(values: np.ndarray, path: Path) -> np.ndarray:
 def as_labels(values: np.ndarray, label_set: LabelSet, path: Path) -> np.ndarray:
     """uint8; raises SAMedError for values that the label set does not have."""
     highest = label_set.num_classes - 1
-    if values.dtype.kind not in "fiub" or not np.isin(values, np.arange(highest + 1)).all():
+    with np.errstate(invalid="ignore"):
+        labels = values.astype(np.uint8) if values.dtype.kind in "fiub" else None
+    if labels is None or labels.max(initial=0) > highest or not np.array_equal(labels, values):
         raise SAMedError(f"{path} holds labels other than 0 to {highest} of {label_set.name}; prepare it again.")
-    return values.astype(np.uint8)
+    return labels
 
 
 def _slice_folder(folder: Path) -> Path:
