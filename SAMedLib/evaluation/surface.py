@@ -88,8 +88,9 @@ def distances_in_box(
     for here, there in (surfaces, surfaces[::-1]):
         distances = np.zeros(both)
         if (alone := _points(here & ~there, scale)).size:
-            # midpoint splits build and search faster than median splits, and surfaces are no adversarial input
-            tree = cKDTree(_points(there, scale), balanced_tree=False, compact_nodes=False)
+            # Midpoint splits and large leaves, measured: on a surface's grid points many distances tie, and pruning
+            # small nodes costs more than it saves (half the time of the defaults).
+            tree = cKDTree(_points(there, scale), leafsize=64, balanced_tree=False, compact_nodes=False)
             distances = np.concatenate((distances, tree.query(alone, workers=threads)[0]))
         found.append(distances)
     return found[0], found[1]

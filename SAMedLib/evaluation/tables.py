@@ -130,8 +130,8 @@ def comparisons(evaluation: Evaluation) -> list[Table]:
 def presence_note(run: Run) -> str:
     """A sentence about organs that the run missed or made up."""
     return (
-        f"{run.name}: {len(run.results)} cases; {run.count('missed')} organs missed, {run.count('spurious')} predicted "
-        f"where the reference has none, {run.count('absent')} absent from both."
+        f"{run.name}, cases: {len(run.results)}; organs missed: {run.count('missed')}, predicted where the reference "
+        f"has none: {run.count('spurious')}, absent from both: {run.count('absent')}."
     )
 
 

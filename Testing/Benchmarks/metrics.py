@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -74,13 +73,15 @@ def peak_memory(volumes: Path, engine: str) -> float:
 
 
 def measure_once(volumes: Path, engine: str, threads: int | None) -> None:
-    """What `peak_memory` runs: prints the peak resident set of this process in GiB."""
+    """What `peak_memory` runs: prints the peak resident set of this process in GiB (Linux)."""
     prediction, reference = np.load(volumes)
     if engine == "ours":
         ours(prediction, reference, threads)
     elif engine == "medpy":
         with_medpy(prediction, reference)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+    # not getrusage: its maximum starts at the parent's size
+    status = Path("/proc/self/status").read_text()
+    print(int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) / 2**20)
 
 
 def main() -> None:

@@ -84,7 +84,7 @@ def test_millimetres_come_with_intervals_and_missing_organs(folders, capsys):
     code, text, _ = evaluate(capsys, *arguments, "--json", folders / "a.json")
     assert code == 0
     assert "95 % interval" in text
-    assert "1 organs missed" in text
+    assert "organs missed: 1," in text
     run = json.loads((folders / "a.json").read_text())["runs"][0]
     assert run["organs"]["stomach"]["dsc"]["mean"] is None
     assert run["organs"]["gallbladder"]["dsc"]["cases"] == 5
@@ -331,7 +331,7 @@ def test_a_model_is_scored_on_a_prepared_test_set_in_voxels_only(small_model, tm
     arguments = ("--model", small_model, "--data", folder, "--device", "cpu")
     code, text, _ = evaluate(capsys, *arguments)
     assert code == 0
-    assert "1 cases" in text
+    assert "cases: 1;" in text
     code, _, error = evaluate(capsys, *arguments, "--protocol", "mm")
     assert code == 1
     assert "does not keep the voxel spacing" in error

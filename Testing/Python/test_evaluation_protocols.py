@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from SAMedLib.errors import SAMedError
-from SAMedLib.evaluation import evaluate_case
+from SAMedLib.evaluation import OrganScore, evaluate_case
+from SAMedLib.evaluation.pictures import Case, picture_of
+from SAMedLib.evaluation.summary import DSC, CaseResult, Run, compare, overall, per_organ, worst_first
+from SAMedLib.imaging.orientation import restore
 from SAMedLib.organs import SYNAPSE
 
 
@@ -72,3 +76,90 @@ def test_mm_asks_for_the_spacing():
 def test_an_unknown_protocol_is_answered_with_the_known_ones():
     with pytest.raises(SAMedError, match="paper, mm"):
         evaluate_case(*case(), SYNAPSE, protocol="miccai")
+
+
+def test_the_medpy_engine_scores_the_same_case_alike():
+    assert evaluate_case(*case(), SYNAPSE, engine="medpy") == evaluate_case(*case(), SYNAPSE)
+
+
+def run_of(name, table, cases=None):
+    """A run whose organs have these Dice values: rows are cases, columns organs, None is missing."""
+    results = []
+    for number, row_of_values in enumerate(table):
+        scores = [OrganScore(f"organ {i}", value, *[None] * 6, 1, 1, 1.0, 1.0) for i, value in enumerate(row_of_values)]
+        results.append(CaseResult(cases[number] if cases else f"case{number}", tuple(scores)))
+    return Run(name, tuple(results))
+
+
+def test_means_are_over_cases_first_and_then_over_organs():
+    values = run_of("a", [[0.9, 0.5], [0.7, None], [0.8, None]]).values(DSC)
+    assert [one.mean for one in per_organ(values, interval=False)] == pytest.approx([0.8, 0.5])
+    assert [one.cases for one in per_organ(values, interval=False)] == [3, 1]
+    assert overall(values, interval=False).mean == pytest.approx(0.65)
+
+
+def test_the_bootstrap_interval_agrees_with_scipys_and_never_changes():
+    values = np.random.default_rng(3).beta(8, 2, size=30)
+    estimate = overall(values[:, np.newaxis], interval=True)
+    theirs = stats.bootstrap((values,), np.mean, n_resamples=20000, method="percentile", rng=1).confidence_interval
+    width = theirs.high - theirs.low
+    assert estimate.low == pytest.approx(theirs.low, abs=0.08 * width)
+    assert estimate.high == pytest.approx(theirs.high, abs=0.08 * width)
+    assert overall(values[:, np.newaxis], interval=True) == estimate
+
+
+def test_a_single_case_has_no_interval_and_nothing_has_no_mean():
+    assert overall(np.array([[0.5]]), interval=True).low is None
+    assert overall(np.full((3, 2), np.nan), interval=True).mean is None
+
+
+def test_runs_are_paired_by_case_name_and_by_what_both_have():
+    generator = np.random.default_rng(0)
+    first = generator.uniform(0.5, 0.9, (8, 2))
+    second = first + generator.uniform(-0.02, 0.08, (8, 2))
+    table = second.tolist()
+    table[2][1] = None
+    names = [f"case{number}" for number in range(8)]
+    other = run_of("b", [*table[::-1], [0.1, 0.1]], [*names[::-1], "somebody else"])
+    found = compare(run_of("a", first.tolist()), other, DSC)
+    differences = second - first
+    per_case = np.array([differences[i].mean() if i != 2 else differences[i, 0] for i in range(8)])
+    assert found.mean.cases == 8
+    assert found.mean.mean == pytest.approx(per_case.mean())
+    assert found.p == pytest.approx(stats.wilcoxon(per_case).pvalue)
+    one_organ = compare(run_of("a", first.tolist()), other, DSC, "organ 1")
+    assert one_organ.mean.cases == 7
+
+
+def test_equal_runs_do_not_differ():
+    one = run_of("a", [[0.5, 0.6], [0.7, 0.8]])
+    found = compare(one, one, DSC)
+    assert (found.mean.mean, found.p) == (0, 1.0)
+
+
+def test_the_worst_case_comes_first_and_one_without_organs_last():
+    one = run_of("a", [[0.9, 0.9], [None, None], [0.2, 0.9]], ["fine", "empty", "bad"])
+    other = run_of("b", [[0.1, 0.3], [None, None], [0.9, 0.9]], ["fine", "empty", "bad"])
+    assert worst_first([one]) == ["bad", "fine", "empty"]
+    assert worst_first([one, other]) == ["fine", "bad", "empty"]
+
+
+@pytest.mark.parametrize("code", ["LPS", "LAS", "RAS", "SRA", "PIL"])
+def test_pictures_are_upright_whatever_the_orientation(code):
+    # in LPS order: patient's right and anterior come first, slice 1 from the feet
+    reference = np.zeros((3, 6, 8), np.uint8)
+    reference[1, 0:2, 0:2] = 5
+    prediction = np.zeros_like(reference)
+    prediction[1, 0:2, 1:3] = 5
+    letters = {"L": (1, 0, 0), "R": (-1, 0, 0), "P": (0, 1, 0), "A": (0, -1, 0), "S": (0, 0, 1), "I": (0, 0, -1)}
+    direction = tuple(np.array([letters[letter] for letter in code], float).T.reshape(-1))
+    spacing = {"R": 0.5, "L": 0.5, "A": 0.8, "P": 0.8, "S": 3.0, "I": 3.0}
+    identity_to_code = [np.ascontiguousarray(restore(labels, direction, "LPS")) for labels in (prediction, reference)]
+    stored = Case("a", *identity_to_code, tuple(spacing[letter] for letter in reversed(code)), direction)
+    scores = evaluate_case(stored.prediction, stored.reference, SYNAPSE)
+    picture = picture_of(stored, scores)
+    assert picture is not None
+    assert (picture.organ, picture.slice_index) == (5, 1)
+    np.testing.assert_array_equal(picture.reference, reference[1])
+    np.testing.assert_array_equal(picture.prediction, prediction[1])
+    assert picture.aspect == pytest.approx(0.8 / 0.5)
