@@ -243,9 +243,9 @@ def _say_plan(
     counts = ", ".join(f"{name} {count}" for name, count in training["slices_with"].items())
     held_out = "none (hold out cases with --val-cases)"
     if validation:
-        held_out = f"{len(validation['cases'])} cases, {validation['slices']} slices ({', '.join(validation['cases'])})"
+        held_out = f"{_count(validation)} ({', '.join(validation['cases'])})"
     lines = [
-        f"Training:   {len(training['cases'])} cases, {training['slices']} slices of {training['slice_size']} pixels",
+        f"Training:   {_count(training)} of {training['slice_size']} pixels",
         f"            slices with {counts}",
         f"Validation: {held_out}",
         f"Network:    {total:,} parameters, {trained:,} of them trained, {model.config.image_size} pixels, "
@@ -254,3 +254,8 @@ def _say_plan(
         f"learning rate {options.lr:g} after {times.warmup} steps of warmup, zero at step {times.max_iterations}",
     ]
     report.say("\n".join(lines))
+
+
+def _count(data: dict[str, Any]) -> str:
+    cases = len(data["cases"])
+    return f"{cases} case{'s' * (cases != 1)}, {data['slices']} slices"

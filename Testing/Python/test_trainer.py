@@ -1,0 +1,434 @@
+"""Training runs: the published arithmetic, learning, resuming exactly, and what is said when something is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from SAMedLib.data import slices as slices_module
+from SAMedLib.data.augment import get_augmentation
+from SAMedLib.data.slices import SliceSet
+from SAMedLib.errors import Cancelled, SAMedError
+from SAMedLib.events import Reporter
+from SAMedLib.model import DecoderConfig, EncoderConfig, SAMed, SAMedConfig, load_model
+from SAMedLib.organs import LabelSet
+from SAMedLib.training import RunFolder, TrainingOptions, resume, train
+from SAMedLib.training.batches import Batches, Part
+from SAMedLib.training.fabric import make_fabric
+from SAMedLib.training.options import Timetable, timetable
+from SAMedLib.training.trainer import Trainer
+from SAMedLib.training.validation import Validator, split_cases
+from training_data import SHAPES, write_network, write_shapes
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_shapes(tmp_path_factory.mktemp("data") / "shapes")
+
+
+@pytest.fixture(scope="module")
+def small(data, tmp_path_factory):
+    """Options of a run of four steps an epoch that takes a second."""
+    network = write_network(tmp_path_factory.mktemp("network") / "small.json")
+    return TrainingOptions(
+        data=str(data),
+        model_size=str(network),
+        init="scratch",
+        image_size=64,
+        slice_size=64,
+        batch_size=6,
+        epochs=3,
+        lr=0.003,
+        device="cpu",
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(small, tmp_path_factory):
+    """A run of three epochs, with validation and averaged weights."""
+    options = dataclasses.replace(small, val_cases="1", ema=0.9)
+    return train(options, tmp_path_factory.mktemp("finished") / "run")
+
+
+class StopAt(Reporter):
+    """Asks to stop after a step, by calling `how`."""
+
+    def __init__(self, step, how, stop_file=None):
+        super().__init__(stop_file=stop_file, silent=True)
+        self.step, self.how = step, how
+
+    def metric(self, step, **values):
+        if step == self.step:
+            self.how()
+
+
+class Listener(Reporter):
+    """Keeps what is said."""
+
+    def __init__(self):
+        super().__init__(silent=True)
+        self.heard = []
+
+    def say(self, text):
+        self.heard.append(text)
+
+    note = say
+
+
+def weights(folder, which="last"):
+    return load_file(folder.adapter(which))
+
+
+def assert_same(a, b):
+    assert a.keys() == b.keys()
+    different = [name for name in a if not torch.equal(a[name], b[name])]
+    assert not different
+
+
+def trainer_for(model, options, steps_per_epoch=1, times=None):
+    size = model.config.slice_size
+    slices = SliceSet(
+        np.zeros((1, size, size), np.float32), np.zeros((1, size, size), np.uint8), ["a"], model.metadata.label_set
+    )
+    fabric = make_fabric("cpu", "fp32")
+    batches = Batches(slices, model.config, get_augmentation("none"), 1, 0, fabric.device)
+    return Trainer(fabric, model, batches, options, times or timetable(options, steps_per_epoch))
+
+
+def test_ten_steps_equal_those_of_the_published_trainer(golden, tmp_path):
+    described = json.loads((golden / "tiny_config.json").read_text())
+    config = SAMedConfig(
+        encoder=EncoderConfig(
+            described["embed_dim"],
+            described["depth"],
+            described["heads"],
+            tuple(described["global_attn_indexes"]),
+            described["window"],
+        ),
+        decoder=DecoderConfig(64, described["dec_depth"], described["dec_heads"], described["dec_mlp"], 64, 16),
+        image_size=described["image_size"],
+    )
+    model = SAMed(config)
+    model.load_base(golden / "samed_w4_base_sam_state.pth")
+    model.load_adapter(golden / "samed_w4_lora.pth")
+    recorded = np.load(golden / "samed_w4_train_adamw.npz")
+    times = Timetable(1, 10, int(recorded["max_iterations"]), int(recorded["warmup_period"]))
+    trainer = trainer_for(model, TrainingOptions(data="", lr=float(recorded["base_lr"])), times=times)
+    for k in range(10):
+        images = torch.from_numpy(recorded["images"][k])[:, None]
+        losses, rate = trainer.take_step([Part(images, torch.from_numpy(recorded["low_labels"][k]), 1.0)])
+        assert rate == pytest.approx(recorded["lr_used"][k])
+        np.testing.assert_allclose(losses, recorded["losses"][k], atol=1e-4)
+    model.save_adapter(tmp_path / "after.pth")
+    ours = torch.load(tmp_path / "after.pth", weights_only=True)
+    theirs = torch.load(golden / "samed_w4_train_adamw_lora_after10.pth", weights_only=True)
+    assert ours.keys() == theirs.keys()
+    for name in theirs:
+        if name.endswith("k_proj.bias"):
+            # softmax does not see it: its gradient is rounding noise, which Adam scales to steps of full length
+            continue
+        torch.testing.assert_close(ours[name], theirs[name], atol=1e-4, rtol=0)
+
+
+def test_a_run_learns_and_its_folder_says_everything(small, tmp_path):
+    options = dataclasses.replace(small, epochs=25, lr=0.005, val_cases="1", val_every=25, augmentation="none")
+    folder = train(options, tmp_path / "run")
+    events = folder.events()
+    losses = [event["loss"] for event in events if "loss" in event]
+    (validation,) = (event for event in events if "dice" in event)
+    assert len(losses) == 75
+    assert np.mean(losses[-5:]) < 0.5 * losses[0]
+    assert validation["mean_dice"] > 0.4
+    assert set(validation["dice"]) == set(SHAPES.names)
+    config = json.loads((folder.path / "config.json").read_text())
+    assert config["options"]["lr"] == 0.005
+    assert len(config["data"]["training"]["cases"]) == 3
+    provenance = load_model(folder.path).metadata.provenance
+    assert provenance["validation"]["mean_dice"] == validation["mean_dice"]
+    assert provenance["steps"] == 75
+    assert (folder.figures / "curves.png").stat().st_size > 10_000
+    assert list(folder.tensorboard.iterdir())
+    assert folder.state_file.is_file()
+
+
+@pytest.mark.parametrize("step", [4, 6])
+def test_a_run_stopped_by_its_stop_file_goes_on_bit_for_bit(finished, tmp_path, step):
+    """Step 4 is within an epoch of three steps, 6 at the end of one."""
+    options = TrainingOptions.from_json(finished.read_config()["options"])
+    stop_file = tmp_path / "stop"
+    with pytest.raises(Cancelled):
+        train(options, tmp_path / "run", StopAt(step, stop_file.touch, stop_file))
+    resumed = resume(tmp_path / "run")
+    assert_same(weights(resumed), weights(finished))
+    assert_same(weights(resumed, "best"), weights(finished, "best"))
+    assert resumed.events()[-1] == finished.events()[-1]
+    steps = [event["step"] for event in resumed.events() if "loss" in event]
+    assert steps == list(range(1, 10))
+
+
+def test_a_run_that_is_terminated_goes_on_bit_for_bit(finished, tmp_path):
+    options = TrainingOptions.from_json(finished.read_config()["options"])
+    with pytest.raises(Cancelled):
+        train(options, tmp_path / "run", StopAt(5, lambda: os.kill(os.getpid(), signal.SIGTERM)))
+    assert_same(weights(resume(tmp_path / "run")), weights(finished))
+
+
+def test_a_run_that_died_goes_on_from_its_last_save(finished, tmp_path):
+    class Crash(Exception):
+        pass
+
+    def crash():
+        raise Crash
+
+    options = TrainingOptions.from_json(finished.read_config()["options"])
+    with pytest.raises(Crash):
+        train(options, tmp_path / "run", StopAt(8, crash))
+    resumed = resume(tmp_path / "run")
+    assert_same(weights(resumed), weights(finished))
+    assert [event["step"] for event in resumed.events() if "loss" in event] == list(range(1, 10))
+
+
+def test_a_finished_run_can_be_made_longer(small, tmp_path):
+    folder = train(dataclasses.replace(small, epochs=1, max_epochs=3), tmp_path / "run")
+    resume(folder.path, {"epochs": 2})
+    assert folder.events()[-1]["step"] == 8
+
+
+def test_validated_and_saved_weights_are_the_average_and_training_goes_on_with_its_own(finished, small, tmp_path):
+    plain = train(dataclasses.replace(small, val_cases="1"), tmp_path / "run")
+    assert [e["loss"] for e in plain.events() if "loss" in e] == [e["loss"] for e in finished.events() if "loss" in e]
+    name = "mask_decoder.mask_tokens.weight"
+    assert not torch.equal(weights(plain)[name], weights(finished)[name])
+    state = torch.load(finished.state_file, weights_only=True)
+    assert torch.equal(state["average"][name], weights(finished)[name])
+    assert torch.equal(state["weights"][name], weights(plain)[name])
+
+
+def test_parts_of_a_step_add_up_to_the_cross_entropy_of_the_whole(small, tmp_path):
+    options = dataclasses.replace(small, dice_weight=0.0, epochs=1, batch_size=7)
+    whole = train(options, tmp_path / "whole")
+    parts = train(dataclasses.replace(options, accumulate=3), tmp_path / "parts")
+    for a, b in zip(whole.events(), parts.events(), strict=True):
+        assert a["loss_ce"] == pytest.approx(b["loss_ce"], rel=1e-5)
+    for name, tensor in weights(whole).items():
+        torch.testing.assert_close(tensor, weights(parts)[name], atol=2e-4, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["published", "strong", "none"])
+def test_ranks_together_see_what_one_process_sees(small, kind):
+    rng = np.random.default_rng(0)
+    slices = SliceSet(
+        rng.random((11, 64, 64), np.float32), rng.integers(0, 4, (11, 64, 64), np.uint8), ["a"] * 11, SHAPES
+    )
+    config = SAMedConfig(image_size=96, slice_size=64, num_classes=4)
+
+    def batches(rank, world):
+        return Batches(slices, config, get_augmentation(kind), 4, 5, torch.device("cpu"), rank, world)
+
+    alone = batches(0, 1)
+    assert alone.steps_per_epoch == 3
+    for step in (0, 2, 4):
+        (whole,) = alone.parts(step, 1)
+        shared = [part for rank in (0, 1) for part in batches(rank, 2).parts(step, 2)]
+        torch.testing.assert_close(torch.cat([part.images for part in shared]), whole.images)
+        assert torch.equal(torch.cat([part.low_res_labels for part in shared]), whole.low_res_labels)
+
+
+def test_every_slice_is_used_once_an_epoch_in_an_order_that_changes(small):
+    images = np.arange(10, dtype=np.float32)[:, None, None] * np.ones((1, 16, 16), np.float32)
+    slices = SliceSet(images, np.zeros(images.shape, np.uint8), ["a"] * 10, SHAPES)
+    config = SAMedConfig(image_size=16, slice_size=16, num_classes=4)
+    batches = Batches(slices, config, get_augmentation("none"), 4, 5, torch.device("cpu"))
+    epochs = [
+        [int(value) for step in range(3) for value in batches.parts(3 * epoch + step, 1)[0].images[:, 0, 0, 0]]
+        for epoch in range(2)
+    ]
+    assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(10))
+    assert epochs[0] != epochs[1]
+
+
+def test_validation_dice_is_that_of_whole_cases():
+    class Fixed(torch.nn.Module):
+        """Says that the left half of every image is class 1."""
+
+        config = SAMedConfig(image_size=32, slice_size=32, num_classes=3)
+
+        def forward(self, images):
+            masks = torch.zeros(len(images), 3, 32, 32)
+            masks[:, 1, :, :16] = 1
+            return type("Output", (), {"masks": masks})
+
+    labels = np.zeros((4, 32, 32), np.uint8)
+    labels[0, :, :16] = 1  # case a: one slice right, one slice falsely marked
+    labels[2:, :, :8] = 1  # case b: half of what is marked, twice
+    labels[3, :, 20:] = 2  # found nowhere
+    slices = SliceSet(
+        np.zeros((4, 32, 32), np.float32), labels, ["a", "a", "b", "b"], LabelSet.from_names("two", ["one", "two"])
+    )
+    measured = Validator(slices, torch.device("cpu"), 3).measure(
+        Fixed(), torch.no_grad, on_batch=lambda done, total: None
+    )
+    assert measured.dice["one"] == pytest.approx((2 / 3 + 2 / 3) / 2)
+    assert measured.dice["two"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("held_out", "count"), [("0", 0), ("2", 2), ("0.25", 2), ("0.01", 1), ("case3", 1), ("case3, case0", 2)]
+)
+def test_cases_are_held_out_by_number_fraction_or_name(held_out, count):
+    names = [f"case{k}" for k in range(8)]
+    training, validation = split_cases(names, held_out, seed=1)
+    assert len(validation) == count
+    assert sorted(training + validation) == names
+    assert split_cases(names[::-1], held_out, seed=1) == (training, validation)
+    if held_out.startswith("case"):
+        assert "case3" in validation
+
+
+@pytest.mark.parametrize(
+    ("held_out", "message"),
+    [("case9", "case9, which is not in the data"), ("8", "leaves none"), ("1.5", "give a number"), ("-1", "give a")],
+)
+def test_a_wrong_choice_of_validation_cases_is_explained(held_out, message):
+    with pytest.raises(SAMedError, match=message):
+        split_cases([f"case{k}" for k in range(8)], held_out, seed=1)
+
+
+def test_finetuning_keeps_everything_but_what_depends_on_the_number_of_labels(finished, small, tmp_path):
+    two = write_shapes(tmp_path / "two", cases=2, labels=LabelSet.from_names("two", ["disc", "square"]))
+    listener = Listener()
+    options = TrainingOptions(data=str(two), start=str(finished.path), batch_size=12, epochs=1, lr=1e-9, device="cpu")
+    folder = train(options, tmp_path / "run", listener)
+    assert any("3 labels, the data has 2" in text for text in listener.heard)
+    model = load_model(folder.path)
+    assert model.metadata.label_set.names == ("disc", "square")
+    before, after = weights(finished, "best"), weights(folder)
+    assert after["mask_decoder.mask_tokens.weight"].shape[0] == 3
+    for name in ("image_encoder.blocks.0.attn.qkv.weight", "mask_decoder.output_upscaling.0.weight"):
+        torch.testing.assert_close(before[name], after[name], atol=1e-5, rtol=0)
+
+
+def test_lora_can_be_trained_on_a_model_that_was_trained_whole(finished, small, tmp_path):
+    options = TrainingOptions(
+        data=small.data, start=str(finished.path), encoder_tuning="lora", batch_size=12, max_steps=2, device="cpu"
+    )
+    folder = train(options, tmp_path / "run")
+    before, after = weights(finished, "best"), weights(folder)
+    assert torch.equal(
+        before["image_encoder.blocks.0.attn.qkv.weight"], after["image_encoder.blocks.0.attn.qkv.weight"]
+    )
+    assert after["w_b_000"].abs().max() > 0
+    assert load_model(folder.path).metadata.label_set.names == SHAPES.names
+
+
+def test_a_loss_that_is_not_a_number_ends_the_run_and_keeps_the_last_save(small, tmp_path, monkeypatch):
+    real = slices_module.load_slices
+
+    def one_slice_is_broken(*args, **kwargs):
+        slices = real(*args, **kwargs)
+        slices.images[0] = np.nan
+        return slices
+
+    monkeypatch.setattr("SAMedLib.training.job.load_slices", one_slice_is_broken)
+    with pytest.raises(SAMedError, match=r"not a number at step \d; start again with a --lr below 0.003"):
+        train(small, tmp_path / "run")
+    state = torch.load(tmp_path / "run" / "state.pt", weights_only=True)
+    assert all(tensor.isfinite().all() for tensor in state["weights"].values())
+
+
+def test_a_run_is_never_overwritten(finished, small):
+    before = finished.config_file.read_bytes()
+    with pytest.raises(SAMedError, match="holds a run already; go on with --resume"):
+        train(small, finished.path)
+    assert finished.config_file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lr": 0.1}, "started with --lr 0.003, which cannot change"),
+        ({"val_cases": "2"}, "started with --val-cases 1"),
+        ({"epochs": 9}, "reaches zero at step 11"),
+    ],
+)
+def test_a_resume_that_would_be_another_run_is_refused(finished, changes, message):
+    with pytest.raises(SAMedError, match=message):
+        resume(finished.path, changes)
+
+
+def test_a_resume_notices_that_the_data_changed(finished, tmp_path):
+    other = write_shapes(tmp_path / "other", cases=3)
+    with pytest.raises(SAMedError, match=r"not what the run started with \(3 cases, 18 slices then, 2 cases, 12"):
+        resume(finished.path, {"data": str(other)})
+
+
+def test_a_folder_without_a_run_cannot_be_resumed(tmp_path):
+    with pytest.raises(SAMedError, match="holds no run to resume"):
+        resume(tmp_path)
+
+
+def test_a_damaged_state_is_named(finished, tmp_path):
+    (tmp_path / "config.json").write_bytes(finished.config_file.read_bytes())
+    (tmp_path / "state.pt").write_bytes(finished.state_file.read_bytes()[:1000])
+    with pytest.raises(SAMedError, match=r"state\.pt is damaged"):
+        resume(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": 300, "max_epochs": 200}, "goes past --max-epochs"),
+        ({"batch_size": 0}, "--batch-size is 0"),
+        ({"lr": float("nan")}, "--lr is nan"),
+        ({"ema": 1.5}, "--ema is 1.5"),
+        ({"init": "scratch", "start": "tiny"}, "takes no weights"),
+        ({"val_data": "there", "val_cases": "2"}, "say two things"),
+    ],
+)
+def test_options_that_make_no_sense_are_explained(changes, message):
+    with pytest.raises(SAMedError, match=message):
+        TrainingOptions(data="somewhere", **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model_size": "vit_x"}, "no model size called 'vit_x'"),
+        ({"model_size": "tiny", "init": "base"}, "no SAM base for the tiny model"),
+        ({"encoder_tuning": "lora"}, "would leave the encoder random"),
+        ({"device": "cuda:99"}, "no device cuda:99"),
+        ({"device": "tpu"}, "no device called 'tpu'"),
+        ({"precision": "fp16-mixed"}, "needs a CUDA device"),
+    ],
+)
+def test_what_cannot_be_done_is_explained_before_anything_is_written(small, tmp_path, changes, message):
+    with pytest.raises(SAMedError, match=message):
+        train(dataclasses.replace(small, **changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_defaults_are_the_published_training():
+    times = timetable(TrainingOptions(data=""), steps_per_epoch=93)
+    assert times == Timetable(steps_per_epoch=93, total_steps=14_880, max_iterations=18_600, warmup=250)
+
+
+def test_a_short_run_warms_up_for_a_tenth_of_its_steps():
+    assert timetable(TrainingOptions(data="", max_steps=300), steps_per_epoch=93).warmup == 30
+
+
+def test_steps_done_again_after_a_resume_count_once(tmp_path):
+    folder = RunFolder(tmp_path)
+    for step, loss in ((1, 1.0), (2, 0.9), (3, 0.8)):
+        folder.append("metric", step=step, loss=loss)
+    folder.append("resume", step=2)
+    folder.append("metric", step=3, loss=0.7)
+    with open(folder.events_file, "a") as file:
+        file.write('{"event": "metric", "st')
+    assert [event["loss"] for event in folder.events() if "loss" in event] == [1.0, 0.9, 0.7]
