@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from SAMedLib.errors import SAMedError
-from SAMedLib.evaluation.mapping import parse_map
-from SAMedLib.evaluation.pairs import LabelSource, pair_files, read_cases
+from SAMedLib.evaluation.mapping import SourceLabel, parse_map
+from SAMedLib.evaluation.pairs import Understanding, pair_files, read_cases
 from SAMedLib.evaluation.pictures import Case, Picture
 from SAMedLib.evaluation.protocols import MM, get_protocol
 from SAMedLib.evaluation.runs import Evaluation, Scoring
@@ -56,10 +56,14 @@ def evaluate(options: Options, report: Reporter = SILENT) -> Evaluation:
     return scorer.evaluation()
 
 
-def read_label_set(text: str | None) -> LabelSet:
-    """The eight organs for None or "synapse", else what a JSON file says: a label set's, or a dataset.json's labels."""
-    if text is None or text == SYNAPSE.name:
-        return SYNAPSE
+def read_label_set(text: str) -> tuple[LabelSet, tuple[SourceLabel, ...] | None]:
+    """The eight organs for "synapse", else what a JSON file says: a label set's, or a dataset.json's labels.
+
+    Returns:
+        The label set, numbered 1, 2, 3, ...; and what values mean in files that name nothing, None if just that.
+    """
+    if text == SYNAPSE.name:
+        return SYNAPSE, None
     path = Path(text)
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -71,8 +75,9 @@ def read_label_set(text: str | None) -> LabelSet:
         from SAMedLib.data.dataset_index import read_labels_of
 
         name = str(content.get("name") or path.resolve().parent.name)
-        return LabelSet.from_names(name, read_labels_of(content, path.parent).values())
-    return LabelSet.from_json(content)
+        names = read_labels_of(content, path.parent)
+        return LabelSet.from_names(name, names.values()), tuple(SourceLabel(*entry) for entry in names.items())
+    return LabelSet.from_json(content), None
 
 
 class _Scorer:
@@ -82,7 +87,10 @@ class _Scorer:
         self._options = options
         self._report = report
         self._mapping = parse_map(options.map) if options.map else None
-        self._label_set: LabelSet | None = read_label_set(options.labels) if options.labels else None
+        self._label_set: LabelSet | None = None
+        self._unnamed: tuple[SourceLabel, ...] | None = None
+        if options.labels:
+            self._label_set, self._unnamed = read_label_set(options.labels)
         self._runs: list[Run] = []
         self._statements: list[str] = []
         self._treatments: dict[str, list[str]] = {}
@@ -98,9 +106,8 @@ class _Scorer:
             self._statements.append(f"{name}: files left out, {left_out}.")
             self._report.note(self._statements[-1])
         mapping = parse_map(options.map_predictions) if options.map_predictions else None
-        cases = read_cases(
-            pairs, LabelSource(path, mapping), LabelSource(options.references, self._mapping), label_set, options.images
-        )
+        understanding = Understanding(label_set, self._unnamed, mapping, self._mapping)
+        cases = read_cases(pairs, understanding, options.images)
         self._score(name, cases, len(pairs))
 
     def add_model(self, source: str) -> None:

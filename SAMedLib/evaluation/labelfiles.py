@@ -34,11 +34,16 @@ class Labels:
     treatment: str = ""
 
 
-def read_mapped(path: Path, label_set: LabelSet, explicit: Mapping[str, str] | None = None) -> Labels:
+def read_mapped(
+    path: Path,
+    label_set: LabelSet,
+    explicit: Mapping[str, str] | None = None,
+    unnamed: Sequence[SourceLabel] | None = None,
+) -> Labels:
     """Labels of one file, as labels of `label_set`.
 
-    Names and codes come from a .seg.nrrd's segments or from a `dataset.json` beside or above the file. Without either
-    and without a map the values are taken as they are.
+    Names and codes come from a .seg.nrrd's segments, from a `dataset.json` beside or above the file, or else from
+    `unnamed`. Without any and without a map (`explicit`) the values are taken as they are.
 
     Raises:
         SAMedError: if the file cannot be read or its labels cannot be mapped.
@@ -51,6 +56,7 @@ def read_mapped(path: Path, label_set: LabelSet, explicit: Mapping[str, str] | N
     else:
         volume = read_labels(path)
         layers, geometry, sources = [volume.array], volume.geometry, _dataset_labels(path)
+    sources = unnamed if sources is None else sources
     mapping = resolve(sources, label_set, explicit, str(path))
     treatment = describe(sources, mapping, label_set)
     if mapping is not None:

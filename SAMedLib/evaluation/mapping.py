@@ -79,7 +79,8 @@ def resolve(
     if not matched:
         raise SAMedError(
             f"{where} holds {', '.join(map(str, sources)) or 'no labels'}, none of which is one of "
-            f"{', '.join(label_set.names)} by name or code; say which is which with --map SOURCE=ORGAN,..."
+            f"{', '.join(label_set.names)} by name or code; say which is which with --map SOURCE=ORGAN,... "
+            "or choose other organs with --labels."
         )
     return matched
 

@@ -10,22 +10,26 @@ import numpy as np
 
 from SAMedLib.errors import SAMedError
 from SAMedLib.evaluation.labelfiles import Labels, case_of, check_same_grid, read_mapped
+from SAMedLib.evaluation.mapping import SourceLabel
 from SAMedLib.evaluation.pictures import Case
 from SAMedLib.imaging.volume import IMAGE_EXTENSIONS, read_volume, window
 from SAMedLib.organs import LabelSet
 
 
 @dataclass(frozen=True)
-class LabelSource:
-    """Where labels of one side come from.
+class Understanding:
+    """What the labels in files mean.
 
     Attributes:
-        path: a file, or a folder with one file per case.
-        mapping: the user's map for this side (`mapping.parse_map`), None without one.
+        label_set: the labels evaluated.
+        unnamed: what values mean in files that name nothing, None if they are those of `label_set`.
+        predictions, references: the user's map for a side (`mapping.parse_map`), None without one.
     """
 
-    path: Path
-    mapping: Mapping[str, str] | None = None
+    label_set: LabelSet
+    unnamed: Sequence[SourceLabel] | None = None
+    predictions: Mapping[str, str] | None = None
+    references: Mapping[str, str] | None = None
 
 
 def pair_files(
@@ -71,9 +75,7 @@ def pair_files(
 
 def read_cases(
     pairs: Sequence[tuple[str, Path, Path]],
-    predictions: LabelSource,
-    references: LabelSource,
-    label_set: LabelSet,
+    labels: Understanding,
     images: Path | None = None,
 ) -> Iterator[Case]:
     """Read one pair after the other, with its image if the folder `images` has one of that name.
@@ -83,8 +85,8 @@ def read_cases(
     """
     pictures = _image_files(images) if images is not None else {}
     for case, prediction_path, reference_path in pairs:
-        prediction = read_mapped(prediction_path, label_set, predictions.mapping)
-        reference = read_mapped(reference_path, label_set, references.mapping)
+        prediction = read_mapped(prediction_path, labels.label_set, labels.predictions, labels.unnamed)
+        reference = read_mapped(reference_path, labels.label_set, labels.references, labels.unnamed)
         check_same_grid(case, prediction, reference)
         geometry = reference.geometry or prediction.geometry
         spacing = None if geometry is None else geometry.spacing[::-1]

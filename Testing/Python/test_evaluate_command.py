@@ -182,6 +182,21 @@ def test_label_sets_that_differ_are_mapped_by_value(tmp_path, capsys):
     assert "SOURCE=ORGAN" in error
 
 
+def test_other_organs_are_evaluated_with_the_values_of_their_dataset(tmp_path, capsys):
+    (tmp_path / "lungs.json").write_text('{"name": "chest", "labels": {"background": 0, "lung": 3, "heart": 7}}')
+    reference = np.where(organs() == 5, 3, np.where(organs() == 1, 7, 0)).astype(np.uint8)
+    prediction = np.where(organs() == 5, 3, 0).astype(np.uint8)
+    write(tmp_path / "p.nrrd", prediction)
+    write(tmp_path / "r.nrrd", reference)
+    code, text, _ = evaluate(
+        capsys, "--predictions", tmp_path / "p.nrrd", "--references", tmp_path / "r.nrrd",
+        "--labels", tmp_path / "lungs.json",
+    )  # fmt: skip
+    assert code == 0
+    assert re.search(r"DSC % +HD95 voxels +lung +heart", text)
+    assert re.search(r"^p.nrrd +50\.00 +0\.00 +100\.00 +0\.00", text, re.MULTILINE)
+
+
 def test_unknown_values_ask_for_a_map(tmp_path, capsys):
     write(tmp_path / "p.nrrd", organs())
     wide = LabelSet.from_names("wide", [f"organ {number}" for number in range(1, 14)])
