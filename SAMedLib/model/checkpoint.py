@@ -1,11 +1,10 @@
 """Model files: SAM bases, adapters in the published layout (.pth), and adapters of ours (.safetensors).
 
-Nothing in a file is ever executed: .pth files are read with weights_only=True.
+Nothing in a file is ever executed: .pth files are checked as data first, then read with weights_only=True.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import pickle
 import re
@@ -23,6 +22,8 @@ from SAMedLib.model.config import DecoderConfig, EncoderConfig, SAMedConfig
 from SAMedLib.model.lora import LoRALinear, decoder_attentions
 from SAMedLib.model.metadata import BaseWeights, ModelMetadata, default_metadata
 from SAMedLib.model.sam import resize_positions
+from SAMedLib.weights.inspection import check_pth
+from SAMedLib.weights.records import known_sha256
 
 if TYPE_CHECKING:
     from SAMedLib.model.samed import SAMed
@@ -62,25 +63,14 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], ModelMetadata | No
 
 
 def _read_pickled(path: Path) -> dict[str, Tensor]:
+    check_pth(path)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise SAMedError(
-            f"{path} holds more than tensors, or is damaged, and was not opened; ask its author for a plain state dict."
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, LookupError, ValueError, TypeError) as error:
         raise SAMedError(f"{path} is damaged or not a PyTorch file; download or copy it again.") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise SAMedError(f"{path} is not a state dict (a flat dictionary of tensors); export it as one.")
     return {str(name): value for name, value in state.items()}
-
-
-def sha256_of(path: Path) -> str:
-    with open(path, "rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 22):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def load_base(model: SAMed, path: Path, rel_pos_rule: str = "global") -> None:
@@ -104,7 +94,7 @@ def load_base(model: SAMed, path: Path, rel_pos_rule: str = "global") -> None:
             )
         taken[name] = value
     _assign(own, taken)
-    model.metadata = model.metadata.replace(base=BaseWeights(path.name, sha256_of(path)))
+    model.metadata = model.metadata.replace(base=BaseWeights(path.name, known_sha256(path)))
 
 
 def _rel_pos_rule(config: SAMedConfig, rule: str):

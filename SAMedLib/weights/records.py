@@ -78,6 +78,12 @@ def sha256_of(path: Path, report: Reporter = SILENT) -> str:
     return digest.hexdigest()
 
 
+def known_sha256(path: Path) -> str:
+    """SHA-256 of a file, from its record if the file has not been touched since."""
+    record = read_record(path)
+    return record.sha256 if record is not None and record.describes(path) else sha256_of(path)
+
+
 def check_content(path: Path, entry: FileEntry, sha256: str) -> None:
     """Compare a file and its digest with what the registry knows: size, digest, structure.
 

@@ -207,7 +207,7 @@ class Malicious:
 
 def test_code_in_a_checkpoint_is_refused_and_never_run(small_config, tmp_path):
     torch.save({"w_a_000": Malicious(tmp_path / "ran")}, tmp_path / "evil.pth")
-    with pytest.raises(SAMedError, match="evil.pth holds more than tensors"):
+    with pytest.raises(SAMedError, match="evil.pth asks to run Python code"):
         SAMed(small_config).load_adapter(tmp_path / "evil.pth")
     assert not (tmp_path / "ran").exists()
 
@@ -219,7 +219,7 @@ def test_a_damaged_file_is_one_sentence(small_config, base_file, tmp_path, endin
     adapted(small_config, base_file).save_adapter(path)
     content = path.read_bytes()
     path.write_bytes({"truncated": content[: len(content) // 2], "noise": os.urandom(5000), "empty": b""}[damage])
-    with pytest.raises(SAMedError, match="damaged") as error:
+    with pytest.raises(SAMedError, match="damaged|not a (PyTorch weights|weights|safetensors) file") as error:
         load_model(path, base=base_file)
     assert "\n" not in str(error.value)
 
