@@ -159,7 +159,8 @@ class Segmenter:
     @property
     def _knows_mirror_images(self) -> bool:
         # files in the published layout carry no provenance; they were trained with the published augmentation
-        return self.model.metadata.provenance.get("augmentation", "published") == "published"
+        training = self.model.metadata.provenance.get("training", {})
+        return training.get("augmentation", "published") == "published"
 
     def _need_less_memory(self, report: Reporter) -> None:
         """Halve the batch; with a single slice go over to the CPU.

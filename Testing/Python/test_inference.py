@@ -229,7 +229,7 @@ def test_mirror_images_are_used_only_by_models_that_were_trained_on_them():
     assert len(seen) == 5
     assert torch.equal(seen[1], seen[0].flip(-1))
     seen.clear()
-    model.metadata = model.metadata.replace(provenance={"augmentation": "strong"})
+    model.metadata = model.metadata.replace(provenance={"training": {"augmentation": "strong"}})
     Segmenter(model, device="cpu", tta=True).predict(volume)
     assert len(seen) == 3
 
