@@ -19,11 +19,17 @@ from SAMedLib.events import Reporter, reporter
 DONE, FAILED, CANCELLED = 0, 1, 130
 
 
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Tells defaults, except those that say nothing."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        silent = action.default is None or action.default is False or action.default in ((), [])
+        return action.help if silent else super()._get_help_string(action)
+
+
 def make_parser(command: str, description: str) -> argparse.ArgumentParser:
     """A parser with the options that every command has."""
-    parser = argparse.ArgumentParser(
-        prog=f"samed {command}", description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog=f"samed {command}", description=description, formatter_class=_HelpFormatter)
     group = parser.add_argument_group("running under another program")
     group.add_argument("--events", action="store_true", help="one JSON object per line on standard output")
     group.add_argument("--stop-file", type=Path, metavar="PATH", help="cancel as soon as this file exists")
