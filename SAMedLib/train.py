@@ -36,7 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _train(args: argparse.Namespace, report: Reporter) -> None:
     from SAMedLib.training import resume, train
+    from SAMedLib.training.memory import keep_freed_memory
 
+    keep_freed_memory()
     given = {name: value for name, value in vars(args).items() if name not in _NOT_OF_THE_RUN}
     if args.resume:
         resume(args.output, given, report)

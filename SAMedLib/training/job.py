@@ -39,6 +39,7 @@ def train(options: TrainingOptions, output: str | Path, report: Reporter = SILEN
     """
     folder = RunFolder(output)
     folder.check_new()
+    options = options.with_absolute_folders()
     start = starting_point(options)
     fabric = make_fabric(options.device, options.precision)
     torch.manual_seed(options.seed)
@@ -52,7 +53,7 @@ def train(options: TrainingOptions, output: str | Path, report: Reporter = SILEN
     config = {
         "options": options.to_json(),
         "model": model.metadata.to_json(),
-        "base_path": str(start.base) if start.base else None,
+        "base_path": str(start.base.resolve()) if start.base else None,
         "data": {"training": _describe(training), "validation": validation and _describe(validation)},
         "timetable": dataclasses.asdict(times),
         "parts": parts,

@@ -1,7 +1,9 @@
-"""How much of a batch fits into memory at once."""
+"""Memory of a training step: how much of a batch fits at once, and keeping what was allocated."""
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from pathlib import Path
 
 import torch
@@ -10,6 +12,7 @@ from SAMedLib.model import SAMedConfig
 
 _SHARE = 0.7  # of free memory, for the activations of a step
 _UNKNOWN = 8 << 30
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # malloc.h
 
 
 def parts_that_fit(config: SAMedConfig, slices: int, device: torch.device, mixed: bool) -> int:
@@ -24,12 +27,16 @@ def parts_that_fit(config: SAMedConfig, slices: int, device: torch.device, mixed
 
 
 def activation_bytes(config: SAMedConfig, mixed: bool) -> int:
-    """Memory that the backward pass of one slice needs, roughly."""
+    """Memory that the backward pass of one slice needs.
+
+    Fitted to what was measured per slice on the CPU (MB, fp32 and mixed): tiny 50 and 34, ViT-B at 512 pixels 1320 and
+    770; within a tenth for fp32, and for mixed precision on the safe side.
+    """
     encoder, tokens = config.encoder, config.tokens**2
-    width = encoder.embed_dim + 2 * config.tokens * encoder.num_heads
-    block = tokens * 24 * width
+    positions = 2 * config.tokens * encoder.num_heads
+    block = tokens * (24 * encoder.embed_dim + 10 * positions)
     decoder = config.low_res_size**2 * (config.decoder.embed_dim + 12 * config.num_classes)
-    return (encoder.depth * block + decoder) * (3 if mixed else 4)
+    return int((encoder.depth * block + decoder) * (2.8 if mixed else 4.0))
 
 
 def free_memory(device: torch.device) -> int:
@@ -54,3 +61,14 @@ def _container_limit() -> int | None:
         return None if limit == "max" else int(limit) - int(Path("/sys/fs/cgroup/memory.current").read_text())
     except (OSError, ValueError):
         return None
+
+
+def keep_freed_memory() -> None:
+    """Let glibc's malloc keep large blocks instead of returning them to the system after each operation.
+
+    A step of ViT-B at 512 pixels on the CPU otherwise takes half a million page faults, a fifth of its time. The
+    setting is the whole process's, so it is a command's to make, not a library's. Does nothing on other systems.
+    """
+    if sys.platform.startswith("linux") and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)

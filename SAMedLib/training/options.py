@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 
 from SAMedLib.errors import SAMedError
 
@@ -134,6 +135,11 @@ class TrainingOptions:
         if unknown := sorted(set(data) - known):
             raise SAMedError(f"The run was made with the unknown option {unknown[0]!r}; update SAMedLib.")
         return cls(**data)
+
+    def with_absolute_folders(self) -> TrainingOptions:
+        """So that a run can be resumed from another working folder."""
+        val_data = self.val_data and str(Path(self.val_data).resolve())
+        return dataclasses.replace(self, data=str(Path(self.data).resolve()), val_data=val_data)
 
     def changed_for_resume(self, given: dict) -> TrainingOptions:
         """These options with those `given` now, if the run may go on with them.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 from lightning_fabric import Fabric
@@ -85,8 +85,7 @@ class Trainer:
         with StopRequest(self._report) as stop:
             while True:
                 if stop.agreed(self._fabric.device):
-                    self._save(draw=True)
-                    raise Cancelled
+                    self._save_and_stop()
                 if self._epoch_ends and self._closed_at != self.step:
                     self._close_epoch(stop)
                 if self.step >= self._times.total_steps:
@@ -163,8 +162,7 @@ class Trainer:
             try:
                 self._validate(stop)
             except Cancelled:
-                self._save(draw=True)
-                raise
+                self._save_and_stop()
         self._closed_at = self.step
         self._save(draw=True)
 
@@ -200,6 +198,11 @@ class Trainer:
                 self._records.save_adapter("last", self.model, self.progress())
         if draw:
             self._records.draw(final=self.step == self._times.total_steps)
+
+    def _save_and_stop(self) -> NoReturn:
+        self._save(draw=True)
+        self._report.note(f"The run is saved as of step {self.step}; go on with --resume.")
+        raise Cancelled
 
     @contextlib.contextmanager
     def averaged_weights(self) -> Iterator[None]:
@@ -252,7 +255,7 @@ class Trainer:
         if done == last:
             seconds = (self._pace[last] - self._pace[first]) / (last - first)
             remaining = seconds * (self._times.total_steps - self.step)
-            self._report.say(f"{seconds:.2f} s a step: about {_duration(remaining)} to go, without validation.")
+            self._report.say(f"{seconds:.2f} s a step: {_duration(remaining)} to go, without validation.")
 
 
 class _ForLoss(nn.Module):
@@ -286,4 +289,4 @@ def _duration(seconds: float) -> str:
     if minutes < 1:
         return "less than a minute"
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
+    return f"about {hours} h {minutes:02d} min" if hours else f"about {minutes} min"

@@ -22,6 +22,7 @@ from SAMedLib.organs import LabelSet
 from SAMedLib.training import RunFolder, TrainingOptions, resume, train
 from SAMedLib.training.batches import Batches, Part
 from SAMedLib.training.fabric import make_fabric
+from SAMedLib.training.memory import parts_that_fit
 from SAMedLib.training.options import Timetable, timetable
 from SAMedLib.training.trainer import Trainer
 from SAMedLib.training.validation import Validator, split_cases
@@ -219,6 +220,35 @@ def test_parts_of_a_step_add_up_to_the_cross_entropy_of_the_whole(small, tmp_pat
         assert a["loss_ce"] == pytest.approx(b["loss_ce"], rel=1e-5)
     for name, tensor in weights(whole).items():
         torch.testing.assert_close(tensor, weights(parts)[name], atol=2e-4, rtol=0)
+
+
+def test_bfloat16_changes_the_losses_a_little_and_keeps_weights_in_float32(small, tmp_path):
+    options = dataclasses.replace(small, epochs=1)
+    exact, rounded = (
+        train(dataclasses.replace(options, precision=precision), tmp_path / precision)
+        for precision in ("fp32", "bf16-mixed")
+    )
+    a, b = ([event["loss"] for event in folder.events()] for folder in (exact, rounded))
+    assert a != b
+    assert a == pytest.approx(b, rel=0.02)
+    assert {tensor.dtype for tensor in weights(rounded).values()} == {torch.float32}
+
+
+def test_gradients_are_clipped_on_request(small, tmp_path):
+    options = dataclasses.replace(small, optimizer="sgd", weight_decay=0.0, max_steps=1, warmup=0, lr=1.0)
+    start = train(dataclasses.replace(options, lr=1e-12), tmp_path / "start")
+    clipped = train(dataclasses.replace(options, clip=0.01), tmp_path / "clipped")
+    before, after = weights(start), weights(clipped)
+    moved = torch.cat([(after[name] - before[name]).flatten() for name in before]).norm()
+    assert moved.item() == pytest.approx(0.01, rel=1e-3)
+
+
+def test_a_batch_that_memory_cannot_hold_is_computed_in_parts(monkeypatch):
+    monkeypatch.setattr("SAMedLib.training.memory.free_memory", lambda device: 16 << 30)
+    cpu = torch.device("cpu")
+    assert parts_that_fit(SAMedConfig.tiny(), 24, cpu, mixed=False) == 1
+    assert parts_that_fit(SAMedConfig(), 24, cpu, mixed=False) == 3
+    assert parts_that_fit(SAMedConfig(), 24, cpu, mixed=True) == 2
 
 
 @pytest.mark.parametrize("kind", ["published", "strong", "none"])
