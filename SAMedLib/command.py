@@ -36,6 +36,15 @@ def make_parser(command: str, description: str) -> argparse.ArgumentParser:
     return parser
 
 
+def add_subcommand(subparsers, name: str, description: str) -> argparse.ArgumentParser:
+    """A parser for one kind of work of a command; the options that every command has may stand behind it too."""
+    parser = subparsers.add_parser(name, help=description, description=description, formatter_class=_HelpFormatter)
+    # no default here, or it would undo what was given before the subcommand
+    parser.add_argument("--events", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    parser.add_argument("--stop-file", type=Path, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    return parser
+
+
 def run(
     parser: argparse.ArgumentParser, work: Callable[[argparse.Namespace, Reporter], None], argv: Sequence[str] | None
 ) -> int:

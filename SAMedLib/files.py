@@ -20,6 +20,9 @@ def write_then_rename(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
         temporary = Path(folder) / path.name
         yield temporary
+        # some writers (safetensors) make files that only their owner can read; give it what a new file has
+        (Path(folder) / "mode").touch()
+        temporary.chmod((Path(folder) / "mode").stat().st_mode)
         with open(temporary, "rb+") as handle:
             os.fsync(handle.fileno())
         os.replace(temporary, path)

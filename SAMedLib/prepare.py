@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from SAMedLib.command import make_parser, run
+from SAMedLib.command import add_subcommand, make_parser, run
 from SAMedLib.events import Reporter
 
 
@@ -25,22 +25,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_kind(kinds, name: str, text: str, work) -> argparse.ArgumentParser:
-    # the options of every command may also stand after the kind; there they have no default that could undo them
-    parser = kinds.add_parser(name, help=text, description=text, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--events", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-    parser.add_argument("--stop-file", type=Path, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-    parser.set_defaults(work=work)
-    return parser
-
-
 def _add_synapse(kinds) -> None:
-    parser = _add_kind(
+    parser = add_subcommand(
         kinds,
         "synapse",
         "Turn the raw BTCV abdomen data into training slices and test volumes, with the paper's split and labels.",
-        _prepare_synapse,
     )
+    parser.set_defaults(work=_prepare_synapse)
     parser.add_argument("raw", type=Path, help="folder with img/img0001.nii.gz and label/label0001.nii.gz in it")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the prepared data")
     parser.add_argument(
@@ -49,12 +40,12 @@ def _add_synapse(kinds) -> None:
 
 
 def _add_segmentations(kinds) -> None:
-    parser = _add_kind(
+    parser = add_subcommand(
         kinds,
         "segmentations",
         "Pair scans and segmentations by name and put them into a dataset folder in nnU-Net's layout.",
-        _prepare_segmentations,
     )
+    parser.set_defaults(work=_prepare_segmentations)
     parser.add_argument("images", type=Path, help="folder of scans (files, or one DICOM folder each), or one scan")
     parser.add_argument("segmentations", type=Path, help="folder of .seg.nrrd or label files, or one of them")
     parser.add_argument("-o", "--output", type=Path, required=True, help="dataset folder, new or to be added to")
@@ -66,9 +57,8 @@ def _add_segmentations(kinds) -> None:
 
 
 def _add_phantoms(kinds) -> None:
-    parser = _add_kind(
-        kinds, "phantoms", "Make labelled abdominal CT phantoms, in nnU-Net's layout.", _prepare_phantoms
-    )
+    parser = add_subcommand(kinds, "phantoms", "Make labelled abdominal CT phantoms, in nnU-Net's layout.")
+    parser.set_defaults(work=_prepare_phantoms)
     parser.add_argument("-o", "--output", type=Path, required=True, help="dataset folder, new or to be added to")
     parser.add_argument("--cases", type=int, default=20, help="how many")
     parser.add_argument("--seed", type=int, default=0, help="case number i is the phantom of seed + i")
@@ -108,7 +98,6 @@ def _prepare_phantoms(args: argparse.Namespace, report: Reporter) -> None:
         num_slices=args.num_slices,
         workers=args.workers,
         report=report,
-
     )
     report.say(f"{args.output}: {len(made)} phantoms made, {args.cases - len(made)} were there.")
     report.result(output=args.output, made=made)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -189,7 +190,7 @@ def check_label_path(path: Path | str) -> Path:
 
 def case_name(path: Path | str) -> str:
     """The file's name without its image extension, or the folder's name."""
-    path = Path(path).resolve()
+    path = Path(os.path.abspath(path))  # not resolve(): a link's own name is the case's
     if not path.is_dir():
         for extension in IMAGE_EXTENSIONS:
             if path.name.lower().endswith(extension):

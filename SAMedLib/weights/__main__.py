@@ -17,34 +17,32 @@ def build_parser() -> argparse.ArgumentParser:
     parser = command.make_parser("weights", "Model weights: what there is, where it is, and how to get it.")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
-    listing = _add(actions, "list", "models and files: present or not, how large, where")
+    listing = command.add_subcommand(actions, "list", "Models and files: present or not, how large, where.")
     listing.add_argument("--json", action="store_true", help="as JSON")
 
-    download = _add(actions, "download", "get files from the internet; a model's name gets all it needs")
+    download = command.add_subcommand(
+        actions, "download", "Get files from the internet; a model's name gets all it needs."
+    )
     download.add_argument("names", nargs="+", metavar="NAME", help="a model or a file, as in 'list'")
 
-    importing = _add(actions, "import", "take in a file that came another way, for example on a USB stick")
+    importing = command.add_subcommand(
+        actions, "import", "Take in a file that came another way, for example on a USB stick."
+    )
     importing.add_argument("path", type=Path, metavar="PATH", help=".pth or .safetensors; it stays where it is")
     importing.add_argument("--name", help="the model or file that it is, or a new model's name")
 
-    info = _add(actions, "info", "what a model or file says about itself")
+    info = command.add_subcommand(actions, "info", "What a model or file says about itself.")
     info.add_argument("source", metavar="NAME_OR_PATH")
     info.add_argument("--json", action="store_true", help="as JSON")
 
-    convert = _add(actions, "convert", "write an adapter in the other format: .pth (published) or .safetensors (ours)")
+    convert = command.add_subcommand(
+        actions, "convert", "Write an adapter in the other format: .pth (published) or .safetensors (ours)."
+    )
     convert.add_argument("source", metavar="IN", help="a model's name, or a file")
     convert.add_argument("target", type=Path, metavar="OUT", help="its ending, .pth or .safetensors, decides")
 
-    remove = _add(actions, "remove", "delete a file, or a model's adapter, from the weights folder")
+    remove = command.add_subcommand(actions, "remove", "Delete a file, or a model's adapter, from the weights folder.")
     remove.add_argument("name", metavar="NAME")
-    return parser
-
-
-def _add(actions, name: str, description: str) -> argparse.ArgumentParser:
-    parser = actions.add_parser(name, help=description, description=description.capitalize() + ".")
-    # the common options are understood behind the action too; SUPPRESS keeps what was given before it
-    parser.add_argument("--events", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-    parser.add_argument("--stop-file", type=Path, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return parser
 
 
