@@ -64,6 +64,8 @@ def _add_phantoms(kinds) -> None:
     parser.add_argument("--seed", type=int, default=0, help="case number i is the phantom of seed + i")
     parser.add_argument("--in-plane", type=int, help="columns and rows of every phantom; random without")
     parser.add_argument("--slices", dest="num_slices", type=int, help="slices of every phantom; random without")
+    coverages = ("random", "full", "upper", "few", "lower", "pelvis", "chest", "hips")
+    parser.add_argument("--coverage", choices=coverages, default="random", help="what part of the patients is scanned")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
 
 
@@ -96,6 +98,7 @@ def _prepare_phantoms(args: argparse.Namespace, report: Reporter) -> None:
         args.seed,
         in_plane=args.in_plane,
         num_slices=args.num_slices,
+        coverage=args.coverage,
         workers=args.workers,
         report=report,
     )

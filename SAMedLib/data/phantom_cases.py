@@ -10,6 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from SAMedLib.data.dataset_index import CaseFiles
 from SAMedLib.data.folders import new_files, open_or_create, refresh_index, write_files
@@ -27,6 +28,7 @@ def write_phantoms(
     *,
     in_plane: int | None = None,
     num_slices: int | None = None,
+    coverage: str = "random",
     workers: int = 1,
     report: Reporter = SILENT,
 ) -> list[str]:
@@ -37,6 +39,7 @@ def write_phantoms(
         cases: how many; case number i is make_phantom(seed + i), whatever the number of workers.
         in_plane: columns and rows, drawn from the seed by default.
         num_slices: slices of every phantom, drawn from the seed by default.
+        coverage: what part of the patients is scanned, see `make_phantom`.
         workers: processes.
 
     Returns:
@@ -49,7 +52,7 @@ def write_phantoms(
     present = open_or_create(folder, SYNAPSE).cases
     wanted = {f"phantom_{number:05d}": number for number in range(seed, seed + cases)}
     missing = [name for name in wanted if name not in present]
-    make = partial(_write_phantom, in_plane=in_plane, num_slices=num_slices)
+    make = partial(_write_phantom, in_plane=in_plane, num_slices=num_slices, coverage=coverage)
     jobs = [(wanted[name], new_files(folder, name)) for name in missing]
     done = cases - len(missing)
     report.progress(_STAGE, done, cases)
@@ -65,10 +68,10 @@ def write_phantoms(
     return missing
 
 
-def _write_phantom(number: int, files: CaseFiles, in_plane: int | None, num_slices: int | None) -> int:
+def _write_phantom(number: int, files: CaseFiles, **options: Any) -> int:
     from SAMedLib.data.phantom import make_phantom
 
-    phantom = make_phantom(number, in_plane=in_plane, num_slices=num_slices)
+    phantom = make_phantom(number, **options)
     write_files(files, phantom.volume, phantom.labels)
     return number
 

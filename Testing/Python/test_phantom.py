@@ -130,3 +130,10 @@ def test_a_small_field_of_view_cuts_the_body_and_a_wide_one_shows_air_around_it(
 def test_an_impossible_wish_is_refused_in_words(options, words):
     with pytest.raises(SAMedError, match=words):
         make_phantom(**options)
+
+
+def test_a_scan_of_the_hips_holds_hardly_any_organ():
+    hips = make_phantom(3, in_plane=64, num_slices=8, coverage="hips")
+    assert (hips.labels > 0).mean() < 0.01
+    assert (hips.volume.array > 300).any()  # bone
+    assert hips.parameters["scan"]["coverage"] == "hips"

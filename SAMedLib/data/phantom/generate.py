@@ -8,7 +8,7 @@ import numpy as np
 
 from SAMedLib.data.phantom import gut, organs, skeleton, torso, vessels
 from SAMedLib.data.phantom.patient import Patient, draw_patient
-from SAMedLib.data.phantom.scanner import Scan, add_table, draw_scan, expose
+from SAMedLib.data.phantom.scanner import COVERAGES, Scan, add_table, draw_scan, expose
 from SAMedLib.data.phantom.shapes import Board, rotation_matrix, smooth_noise
 from SAMedLib.data.phantom.spaces import Spaces
 from SAMedLib.data.phantom.tissue import PHASES
@@ -52,7 +52,8 @@ def make_phantom(
         phase: contrast phase, one of "none", "arterial", "portal", "late".
         in_plane: columns and rows, where `size` is not given.
         num_slices: slices, where `size` is not given.
-        coverage: "full" spans the abdomen from the diaphragm to below the kidneys; "random" draws a range.
+        coverage: what part of the patient is scanned, one of COVERAGES: "full" spans the abdomen from the diaphragm to
+            below the kidneys, "hips" holds hardly any organ, "random" draws one of the others.
 
     Raises:
         SAMedError: if an option is out of range.
@@ -95,8 +96,8 @@ def _check(seed, spacing, size, phase, in_plane, num_slices, coverage) -> None:
         raise SAMedError(f"The phantom's seed is {seed}; use a whole number from 0.")
     if phase is not None and phase not in PHASES:
         raise SAMedError(f"There is no contrast phase {phase!r}; choose from {', '.join(PHASES)}.")
-    if coverage not in ("full", "random"):
-        raise SAMedError(f'There is no coverage {coverage!r}; choose "full" or "random".')
+    if coverage not in COVERAGES:
+        raise SAMedError(f"There is no coverage {coverage!r}; choose from {', '.join(COVERAGES)}.")
     for name, values in (
         ("spacing", spacing),
         ("size", size),

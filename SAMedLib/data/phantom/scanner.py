@@ -10,15 +10,17 @@ from scipy.ndimage import gaussian_filter, gaussian_filter1d
 from SAMedLib.data.phantom.shapes import Board, smooth_noise
 
 # z ranges (mm in the standard torso) of the scans that people take
-_FULL = (-85.0, 150.0)
-_RANGES = (
-    (_FULL, 0.39),
-    ((-15.0, 150.0), 0.16),  # upper abdomen
-    ((20.0, 110.0), 0.08),  # a few slices through liver and spleen
-    ((-110.0, 45.0), 0.12),  # lower part
-    ((-250.0, 145.0), 0.17),  # with the pelvis
-    ((-70.0, 230.0), 0.08),  # with the chest
-)
+# what a scan covers: from and to in mm along z, and how often it is drawn; the first is the abdomen, whole
+_RANGES = {
+    "full": ((-85.0, 150.0), 0.39),
+    "upper": ((-15.0, 150.0), 0.16),  # the upper abdomen
+    "few": ((20.0, 110.0), 0.08),  # a few slices through liver and spleen
+    "lower": ((-110.0, 45.0), 0.12),
+    "pelvis": ((-250.0, 145.0), 0.17),  # the abdomen with the pelvis
+    "chest": ((-70.0, 230.0), 0.08),  # the abdomen with the chest
+    "hips": ((-290.0, -70.0), 0.0),  # the pelvis alone: no organ but ends of kidneys and aorta
+}
+COVERAGES = ("random", *_RANGES)
 
 
 @dataclass(frozen=True)
@@ -103,12 +105,12 @@ def draw_scan(
         stretch: the patient's scale along z.
         size, spacing: along x, y, z, or None.
         in_plane: columns and rows; num_slices: slices; both give way to `size`.
-        coverage: "full" (the whole liver to below the kidneys), "random".
+        coverage: one of COVERAGES; "random" draws one, and all but "full" shift its ends.
     """
-    index = 0 if coverage == "full" else int(rng.choice(len(_RANGES), p=[share for _, share in _RANGES]))
-    low, high = _RANGES[index][0]
+    exact = coverage == "full"
     if coverage == "random":
-        low, high = low + rng.normal(0, 12), high + rng.normal(0, 12)
+        coverage = list(_RANGES)[int(rng.choice(len(_RANGES), p=[share for _, share in _RANGES.values()]))]
+    low, high = (end if exact else end + rng.normal(0, 12) for end in _RANGES[coverage][0])
     low, high = low * stretch, high * stretch
     middle, length = (low + high) / 2, high - low
     snug = rng.random() < 0.3
@@ -143,7 +145,7 @@ def draw_scan(
             float(middle + rng.uniform(-0.15, 0.15) * max(0.0, length - slices * dz)),
         ),
         tilt=tuple(float(v) for v in rng.normal(0, (0.03, 0.03, 0.06))),
-        coverage=("full", "upper", "few", "lower", "pelvis", "chest")[index],
+        coverage=coverage,
         blur=float(rng.uniform(0.0, 0.75)),
         noise=float((rng.gamma(2.0, 5.0) + 2) * rng.uniform(0.7, 1.1)),
         grain=float(-rng.uniform(0.8, 1.5) if sharp else rng.uniform(0.4, 1.1)),
