@@ -11,6 +11,7 @@ from pathlib import Path
 from SAMedLib.command import make_parser, run
 from SAMedLib.errors import SAMedError
 from SAMedLib.events import Reporter
+from SAMedLib.model.config import DECODER_TUNING, ENCODER_TUNING
 from SAMedLib.training.options import AUGMENTATIONS, MODEL_SIZES, PRECISIONS, TrainingOptions
 from SAMedLib.training.schedule import POWERS
 
@@ -76,8 +77,8 @@ def _parser() -> argparse.ArgumentParser:
     add(model, "init", "scratch: no pretrained weights", choices=("base", "scratch"))
     add(model, "rank", "LoRA rank", default="4", type=int, metavar="R")
     add(model, "lora-targets", "of q, k, v, o", default="q,v", type=_names, metavar="T,T")
-    add(model, "encoder-tuning", "what of the encoder is trained", default="lora", choices=("lora", "full"))
-    add(model, "decoder-tuning", "lora is SAMed_s", default="full", choices=("full", "lora", "frozen"))
+    add(model, "encoder-tuning", "what of the encoder is trained", default="lora", choices=ENCODER_TUNING)
+    add(model, "decoder-tuning", "lora is SAMed_s", default="full", choices=DECODER_TUNING)
     add(model, "image-size", "pixels of the network's input", default="512, tiny 256", type=int, metavar="S")
     add(model, "slice-size", "pixels that slices have before", default="224, tiny 256", type=int, metavar="S")
 
