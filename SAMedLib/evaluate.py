@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from SAMedLib.command import make_parser, run
+from SAMedLib.errors import SAMedError
 from SAMedLib.events import Reporter
+from SAMedLib.files import check_writable
 
 _DESCRIPTION = """Score segmentations: Dice, HD95, HD, ASSD, NSD, volumes, sensitivity, precision.
 Predictions are matched to references by case name and must lie on the same grid. Give --predictions or --model several
@@ -65,6 +67,7 @@ def work(args: argparse.Namespace, report: Reporter) -> None:
     from SAMedLib.evaluation.job import Options, evaluate
     from SAMedLib.evaluation.report import as_dict, as_text, write_csv, write_json
 
+    _check_outputs(args)
     evaluation = evaluate(Options(**_options(args)), report)
     report.say(as_text(evaluation, bold=sys.stdout.isatty()))
     if args.csv:
@@ -77,6 +80,21 @@ def work(args: argparse.Namespace, report: Reporter) -> None:
     for one in summary["runs"]:
         del one["cases"]
     report.result(evaluation=summary, csv=args.csv, json=args.json, html=args.html)
+
+
+def _check_outputs(args: argparse.Namespace) -> None:
+    """Before the work: the reports can be written, and not over an input."""
+    inputs = [Path(args.labels)] if args.labels else []
+    inputs += [folder / "dataset.json" for folder in (args.data, args.references) if folder]
+    for kind in ("csv", "json", "html"):
+        path: Path | None = getattr(args, kind)
+        if path is None:
+            continue
+        if path.suffix.lower() != f".{kind}":
+            raise SAMedError(f"{path} is no name for the {kind.upper()} report; end it in .{kind}.")
+        if path.resolve() in [one.resolve() for one in inputs]:
+            raise SAMedError(f"{path} is an input and would be overwritten; give the report another name.")
+        check_writable(path)
 
 
 def _options(args: argparse.Namespace) -> dict:

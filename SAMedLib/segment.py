@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from SAMedLib.command import make_parser, run
 from SAMedLib.errors import Cancelled, SAMedError
 from SAMedLib.events import Reporter
+from SAMedLib.files import check_writable
 
 if TYPE_CHECKING:
     from SAMedLib.inference import OrganVolume, Segmenter
@@ -71,7 +72,7 @@ def _work(args: argparse.Namespace, report: Reporter) -> None:
     # torch comes in first through here: on Windows it must load its runtime before SimpleITK does
     from SAMedLib.inference import Segmenter
     from SAMedLib.inference.cases import find_cases
-    from SAMedLib.inference.pipeline import Choices, check_writable
+    from SAMedLib.inference.pipeline import Choices
     from SAMedLib.inference.tables import check_table_path
     from SAMedLib.model import load_model
 
@@ -79,9 +80,9 @@ def _work(args: argparse.Namespace, report: Reporter) -> None:
     into_folder = _is_folder_output(args, cases)
     plan = [(case, _outputs_of(case, args, into_folder)) for case in cases]
     if args.table:
-        check_table_path(args.table)
-    for path in filter(None, (args.output, args.confidence, args.overview, args.table)):
-        check_writable(path)
+        check_writable(check_table_path(args.table))
+    for path in filter(None, (args.output, args.confidence, args.overview)):
+        check_writable(path, folder=into_folder)
     report.progress("loading the model", 0, 1)
     model = load_model(args.model, base=args.base)
     model.metadata.label_set.select(args.organs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,13 +141,6 @@ def check_confidence_path(path: Path) -> Path:
     if check_label_path(path).name.lower().endswith(SEGMENTATION_EXTENSION):
         raise SAMedError(f"{path} is for segments; write the confidence as .nii.gz, .nii, .nrrd or .mha.")
     return path
-
-
-def check_writable(path: Path) -> None:
-    """Raises SAMedError if `path` cannot be made: better now than after the work."""
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise SAMedError(f"{path} cannot be written: {folder} is not a folder that you may write to.")
 
 
 def _write_confidence(path: Path, confidence: np.ndarray, geometry: Geometry, record: dict[str, Any]) -> None:

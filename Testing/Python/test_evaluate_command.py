@@ -296,6 +296,27 @@ def test_options_that_do_not_fit_together_are_one_sentence(arguments, words, cap
     assert len(error.strip().splitlines()) == 1
 
 
+def test_a_report_never_replaces_an_input_and_is_refused_before_the_work(folders, capsys):
+    reference = folders / "references" / "case0.nii.gz"
+    labels = folders / "labels.json"
+    labels.write_text(json.dumps(SYNAPSE.to_json()))
+    (folders / "taken.csv").mkdir()
+    before = [path.read_bytes() for path in (reference, labels)]
+    for arguments, words in (
+        (("--csv", reference), "end it in .csv"),
+        (("--labels", labels, "--json", labels), "would be overwritten"),
+        (("--csv", folders / "taken.csv"), "is a folder"),
+        (("--html", reference / "page.html"), "is not a folder that you may write to"),
+    ):
+        code, output, error = evaluate(
+            capsys, "--predictions", folders / "shifted", "--references", folders / "references", *arguments
+        )
+        assert (code, output) == (1, "")
+        assert words in error
+        assert len(error.strip().splitlines()) == 1
+    assert [path.read_bytes() for path in (reference, labels)] == before
+
+
 @pytest.fixture(scope="module")
 def small_model(tmp_path_factory):
     """An untrained network of the embedded model's kind, smaller still."""

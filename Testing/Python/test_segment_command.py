@@ -200,12 +200,14 @@ def one_sentence(capsys) -> str:
 
 def test_wrong_requests_are_refused_in_one_sentence_before_any_work(tmp_path, scan, cohort, model, capsys):
     before = scan.read_bytes()
+    (tmp_path / "o.d.csv").mkdir()
     for request, answer in (
         (["missing.nii.gz", "-o", "o.mha"], "missing.nii.gz does not exist"),
         ([scan, "-o", "o.stl"], "o.stl has no extension for labels"),
         ([scan, "-o", scan], "is the input and would be overwritten"),
         ([scan, "-o", "o.mha", "--overview", "o.jpg"], "end it in .png"),
         ([scan, "-o", "o.mha", "--table", "o.xlsx"], "end it in .json or .csv"),
+        ([scan, "-o", "o.mha", "--table", "o.d.csv"], "is a folder; give the name of a file"),
         ([scan, "-o", "o.mha", "--confidence", "o.mha"], "same name"),
         ([scan, "-o", "o.mha", "--confidence", "o.seg.nrrd"], "write the confidence as .nii.gz"),
         ([scan, "-o", "o.mha", "--organs", "heart"], "no organ called 'heart'"),
@@ -218,7 +220,7 @@ def test_wrong_requests_are_refused_in_one_sentence_before_any_work(tmp_path, sc
         assert main([*arguments, "--model", model]) == 1
         assert answer in one_sentence(capsys)
     assert scan.read_bytes() == before
-    assert sorted(os.listdir(tmp_path)) == ["cohort", "scan.nii.gz"]
+    assert sorted(os.listdir(tmp_path)) == ["cohort", "o.d.csv", "scan.nii.gz"]
 
 
 def test_inputs_that_are_no_ct_end_in_one_sentence_and_no_output(tmp_path, model, capsys):
