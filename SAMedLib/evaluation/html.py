@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
@@ -32,26 +33,53 @@ svg { max-width: 100%; height: auto; }
 """
 
 
-def write_html(evaluation: Evaluation, path: Path, pictures: int = 8, report: Reporter = SILENT) -> None:
+@dataclass(frozen=True)
+class Supplement:
+    """What a page shows beside the scores.
+
+    Attributes:
+        heading: of the page.
+        tables: behind the first table.
+        figures: behind the tables, PNG files with a caption each.
+    """
+
+    heading: str
+    tables: Sequence[Table] = ()
+    figures: Sequence[tuple[str, bytes]] = ()
+
+
+def write_html(
+    evaluation: Evaluation,
+    path: Path,
+    pictures: int = 8,
+    report: Reporter = SILENT,
+    supplement: Supplement | None = None,
+) -> None:
     """Write the report.
 
     Args:
         pictures: how many of the worst cases to show.
     """
-    page = as_html(evaluation, pictures, report)
+    page = as_html(evaluation, pictures, report, supplement)
     with write_then_rename(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
-def as_html(evaluation: Evaluation, pictures: int = 8, report: Reporter = SILENT) -> str:
+def as_html(
+    evaluation: Evaluation, pictures: int = 8, report: Reporter = SILENT, supplement: Supplement | None = None
+) -> str:
     """The whole page."""
     names = ", ".join(run.name for run in evaluation.runs)
     rules = f"protocol <b>{evaluation.protocol.name}</b>, label set {escape(evaluation.label_set.name)}"
     order = worst_first(evaluation.runs)
+    counted = f"{len(order)} {'case' if len(order) == 1 else 'cases'}"
+    supplement = supplement or Supplement(f"Segmentation of {counted}")
     parts = [
-        f"<h1>Segmentation of {len(order)} {'case' if len(order) == 1 else 'cases'}</h1>",
-        f"<p>{escape(names)}; {rules}</p>",
+        f"<h1>{escape(supplement.heading)}</h1>",
+        f"<p>{escape(names)}; {counted}, {rules}</p>",
         _table(table_1(evaluation)),
+        *(_table(table, with_title=True) for table in supplement.tables),
+        *(_png(caption, data) for caption, data in supplement.figures),
         _notes([*evaluation.statements, *(presence_note(run) for run in evaluation.runs)]),
     ]
     if len(evaluation.runs) > 1:
@@ -95,9 +123,13 @@ def _figure(evaluation: Evaluation, run: Run, result: CaseResult) -> str:
     else:
         values = [score.presence if score.presence != "absent" else "absent here"]
     caption = f"{run.name}: {score.organ}, slice {picture.slice_index + 1} from below; {', '.join(values)}"
-    data = base64.b64encode(as_png(overlay(picture, score.organ))).decode("ascii")
+    return _png(caption, as_png(overlay(picture, score.organ)))
+
+
+def _png(caption: str, data: bytes) -> str:
     return (
-        f'<figure><img alt="{escape(caption, quote=True)}" src="data:image/png;base64,{data}">'
+        f'<figure><img alt="{escape(caption, quote=True)}" '
+        f'src="data:image/png;base64,{base64.b64encode(data).decode("ascii")}">'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
 

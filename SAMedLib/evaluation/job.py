@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,19 @@ from SAMedLib.organs import SYNAPSE, LabelSet
 
 
 @dataclass(frozen=True)
+class NamedModel:
+    """A model under the name that the report shows, with a base of its own.
+
+    Attributes:
+        source, base: see `load_model`.
+    """
+
+    name: str
+    source: str
+    base: str | None = None
+
+
+@dataclass(frozen=True)
 class Options:
     """What to evaluate and how; see `samed evaluate --help`."""
 
@@ -26,7 +39,7 @@ class Options:
     references: Path | None = None
     images: Path | None = None
     common: bool = False
-    model: list[str] = field(default_factory=list)
+    model: Sequence[str | NamedModel] = ()
     base: Path | None = None
     data: Path | None = None
     labels: str | None = None
@@ -51,8 +64,8 @@ def evaluate(options: Options, report: Reporter = SILENT) -> Evaluation:
     scorer = _Scorer(options, report)
     for text in options.predictions:
         scorer.add_files(text)
-    for source in options.model:
-        scorer.add_model(source)
+    for model in options.model:
+        scorer.add_model(model if isinstance(model, NamedModel) else _unnamed_model(model, options.base))
     return scorer.evaluation()
 
 
@@ -110,7 +123,7 @@ class _Scorer:
         cases = read_cases(pairs, understanding, options.images)
         self._score(name, cases, len(pairs))
 
-    def add_model(self, source: str) -> None:
+    def add_model(self, named: NamedModel) -> None:
         from SAMedLib.evaluation.predicted import case_names, has_spacing, predict_cases
         from SAMedLib.inference import Segmenter
         from SAMedLib.model import load_model
@@ -123,11 +136,11 @@ class _Scorer:
                 f"{options.data} is a prepared set, which does not keep the voxel spacing that protocol mm needs; use "
                 "--protocol paper, or a folder of scans."
             )
-        model = load_model(source, base=options.base)
+        model = load_model(named.source, base=named.base)
         label_set = self._settle(model.metadata.label_set)
         segmenter = Segmenter(model, options.device, options.precision, options.batch_size, options.tta)
         cases = predict_cases(segmenter, options.data, label_set, self._mapping, self._report)
-        self._score(Path(source).stem if Path(source).exists() else source, cases, total)
+        self._score(named.name, cases, total)
 
     def evaluation(self) -> Evaluation:
         scoring = self._scoring()
@@ -168,6 +181,11 @@ def _check(options: Options) -> None:
         raise SAMedError("A model needs cases to segment; give --data, a prepared test_vol_h5 or a dataset folder.")
     if not options.tolerance >= 0:
         raise SAMedError(f"The tolerance is {options.tolerance}; it must not be negative.")
+
+
+def _unnamed_model(source: str, base: Path | None) -> NamedModel:
+    name = Path(source).stem if Path(source).exists() else source
+    return NamedModel(name, source, None if base is None else str(base))
 
 
 def _named(text: str) -> tuple[str, Path]:

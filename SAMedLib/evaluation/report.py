@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,16 @@ _FIELDS = ("organ", "presence", *(measure.key for measure in MEASURES), "predict
 _FIELDS += ("volume_difference_ml", "predicted_voxels", "reference_voxels")
 
 
-def as_text(evaluation: Evaluation, bold: bool = False) -> str:
-    """Tables for a terminal; `bold` marks the best of a column with an escape sequence rather than an asterisk."""
-    tables = [table_1(evaluation)]
+def as_text(evaluation: Evaluation, bold: bool = False, further: Sequence[Table] = ()) -> str:
+    """Tables for a terminal; `bold` marks the best of a column with an escape sequence rather than an asterisk.
+
+    Args:
+        further: tables to put behind the first.
+    """
+    tables = [table_1(evaluation), *further]
     tables += comparisons(evaluation) if len(evaluation.runs) > 1 else [all_measures(evaluation, evaluation.runs[0])]
     notes = [*evaluation.statements, *(presence_note(run) for run in evaluation.runs)]
-    return "\n\n".join([*(_text_table(table, bold) for table in tables), "\n".join(notes)])
+    return "\n\n".join([*(table_as_text(table, bold) for table in tables), "\n".join(notes)])
 
 
 def write_csv(evaluation: Evaluation, path: Path) -> None:
@@ -40,10 +45,10 @@ def write_csv(evaluation: Evaluation, path: Path) -> None:
                     )
 
 
-def write_json(evaluation: Evaluation, path: Path) -> None:
-    """Everything: what was done, means with intervals, differences between runs, and every case."""
+def write_json(evaluation: Evaluation, path: Path, **further: Any) -> None:
+    """Everything: what was done, means with intervals, differences between runs, and every case; `further` first."""
     with write_then_rename(path) as temporary:
-        temporary.write_text(to_json_line(as_dict(evaluation)), encoding="utf-8")
+        temporary.write_text(to_json_line({**further, **as_dict(evaluation)}), encoding="utf-8")
 
 
 def as_dict(evaluation: Evaluation) -> dict[str, Any]:
@@ -103,7 +108,8 @@ def _difference(difference: Difference) -> dict[str, Any]:
     return {**asdict(difference.mean), "p": difference.p}
 
 
-def _text_table(table: Table, bold: bool) -> str:
+def table_as_text(table: Table, bold: bool = False) -> str:
+    """One table for a terminal, under its title."""
     texts = [list(table.headings)]
     texts += [[cell.text + ("" if bold or not cell.best else "*") for cell in row] for row in table.rows]
     widths = [max(len(line[column]) for line in texts) for column in range(len(table.headings))]

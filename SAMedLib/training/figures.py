@@ -44,7 +44,7 @@ def _draw_losses(axis: Any, steps: list[dict[str, Any]]) -> None:
     for key, name, color in _PARTS:
         y = np.array([event[key] if event[key] is not None else np.nan for event in steps], dtype=float)
         axis.plot(x, y, color=color, lw=0.5, alpha=0.25)
-        axis.plot(x, _smooth(y), color=color, lw=1.5, label=name)
+        axis.plot(x, smooth(y), color=color, lw=1.5, label=name)
     axis.set(ylabel="training loss", yscale="log")
     axis.legend(frameon=False, ncols=3, fontsize="small")
 
@@ -61,7 +61,7 @@ def _draw_dice(axis: Any, validations: list[dict[str, Any]], label_set: LabelSet
     axis.legend(frameon=False, fontsize="x-small", loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
-def _smooth(values: np.ndarray) -> np.ndarray:
+def smooth(values: np.ndarray) -> np.ndarray:
     """Mean over a window of 1/50 of the curve, narrower at its ends."""
     half = len(values) // 100
     sums = np.concatenate([[0.0], np.cumsum(values)])
