@@ -13,6 +13,7 @@ COMMANDS = {
     "segment": ("SAMedLib.segment", "segment a CT, a DICOM folder, or a folder of cases"),
     "train": ("SAMedLib.train", "train or finetune a model"),
     "evaluate": ("SAMedLib.evaluate", "DSC, HD95 and more, of predictions or of a model"),
+    "experiment": ("SAMedLib.experiment", "train and compare several runs, as a recipe says"),
     "prepare": ("SAMedLib.prepare", "make a dataset: Synapse (BTCV), own segmentations, phantoms"),
     "weights": ("SAMedLib.weights.__main__", "list, download, import and describe model files"),
     "demo": ("SAMedLib.demo", "segment a made-up CT with the embedded model"),

@@ -1,0 +1,152 @@
+"""From a recipe to its table and figures."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from SAMedLib.errors import SAMedError
+from SAMedLib.evaluation.figures import as_png, box_plots
+from SAMedLib.evaluation.html import Supplement, write_html
+from SAMedLib.evaluation.job import NamedModel, Options, evaluate
+from SAMedLib.evaluation.predicted import case_names
+from SAMedLib.evaluation.report import as_text, table_as_text, write_csv, write_json
+from SAMedLib.evaluation.runs import Evaluation
+from SAMedLib.events import SILENT, Reporter, to_json_line
+from SAMedLib.experiments.figures import loss_curves, loss_events, side_by_side
+from SAMedLib.experiments.recipe import Recipe
+from SAMedLib.experiments.runs import FINISHED, NEW, STOPPED, PlannedRun, plan_runs, train_runs
+from SAMedLib.experiments.sizes import Sizes, sizes_of, sizes_table
+from SAMedLib.files import write_then_rename
+
+_STATES = {NEW: "is to be trained", STOPPED: "goes on", FINISHED: "is done"}
+_LOSSES = ("step", "epoch", "loss", "loss_ce", "loss_dice", "lr")
+_CAPTIONS = {"cases.png": "Image, reference, and each run's prediction", "losses.png": "Training loss of each run"}
+
+
+def run_experiment(
+    recipe: Recipe,
+    data: Path,
+    output: Path,
+    test_data: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    pictures: int = 8,
+    report: Reporter = SILENT,
+) -> Path:
+    """Train the runs of a recipe that are not trained yet, score them by the paper's protocol, and write the results.
+
+    Runs lie in `output`/runs, for all recipes that are given this output; results in a folder with the recipe's name.
+    Every run is judged by its last weights, as published, not by its best: choosing on test cases is no test.
+
+    Args:
+        data: what to train on.
+        test_data: what to score on, a test_vol_h5 or a dataset folder; None for that of a prepared Synapse folder.
+        overrides: training options that win over what the recipe's runs share.
+        pictures: how many of the worst cases the page shows.
+
+    Returns:
+        The folder of the results.
+
+    Raises:
+        SAMedError: if recipe, data, weights and options do not fit; as far as possible before any training.
+        Cancelled: when asked to stop; the same call goes on from there.
+    """
+    options = recipe.training_options(data, overrides)
+    tested_on = _test_set(data, test_data) if recipe.needs_test_set else None
+    planned = plan_runs(options, output / "runs")
+    report.say("\n".join([recipe.title, *(f"  {run.name}: {_STATES[run.state]}" for run in planned)]))
+    train_runs(planned, report)
+    results = output / recipe.name
+    if int(os.environ.get("RANK", "0")) == 0:  # under torchrun only training is shared
+        _report(recipe, planned, tested_on, results, pictures, report)
+    return results
+
+
+def _test_set(data: Path, test_data: Path | None) -> Path:
+    tested_on = test_data or data
+    if test_data is None and (data / "dataset.json").is_file():
+        raise SAMedError(f"{data} would be trained on and tested on; give other cases to test on with --test-data.")
+    case_names(tested_on)
+    return tested_on
+
+
+def _report(
+    recipe: Recipe, runs: Sequence[PlannedRun], test_data: Path | None, results: Path, pictures: int, report: Reporter
+) -> None:
+    described: dict[str, Any] = {"title": recipe.title, "runs_trained": [_description(run) for run in runs]}
+    figures: dict[str, Figure] = {}
+    sizes: dict[str, Sizes] = {}
+    if "sizes" in recipe.report:
+        sizes = {run.name: sizes_of(run.folder) for run in runs}
+        described["sizes"] = [
+            {"run": name, **dataclasses.asdict(one), "share_of_base": one.share_of_base} for name, one in sizes.items()
+        ]
+    if "losses" in recipe.report:
+        events = {run.name: run.folder.events() for run in runs}
+        figures["losses.png"] = loss_curves(events)
+        _write_losses(events, results / "losses.csv")
+    evaluation = None
+    if test_data is not None:
+        evaluation = evaluate(_evaluation_options(runs, test_data), report)
+        if "scores" in recipe.report:
+            figures["organs.png"] = box_plots(evaluation)
+        if "cases" in recipe.report:
+            figures["cases.png"] = side_by_side(evaluation)
+    drawn = {name: as_png(figure) for name, figure in figures.items()}
+    for name, data in drawn.items():
+        with write_then_rename(results / name) as temporary:
+            temporary.write_bytes(data)
+    tables = [sizes_table(sizes)] if sizes else []
+    captioned = [(_CAPTIONS[name], data) for name, data in drawn.items() if name in _CAPTIONS]
+    if evaluation is None:
+        text = "\n\n".join(table_as_text(table) for table in tables)
+        with write_then_rename(results / "report.json") as temporary:
+            temporary.write_text(to_json_line(described), encoding="utf-8")
+    else:
+        text = as_text(evaluation, further=tables)
+        _write_scores(evaluation, results, described, Supplement(recipe.title, tables, captioned), pictures, report)
+    if text:
+        with write_then_rename(results / "report.txt") as temporary:
+            temporary.write_text(f"{recipe.title}\n\n{text}\n", encoding="utf-8")
+    report.say("\n\n".join(part for part in (f"\n{recipe.title}", text, f"Results: {results}") if part))
+
+
+def _evaluation_options(runs: Sequence[PlannedRun], test_data: Path) -> Options:
+    models = []
+    for run in runs:
+        base = run.folder.read_config()["base_path"]
+        models.append(NamedModel(run.name, str(run.folder.adapter("last")), base))
+    return Options(model=models, data=test_data, protocol="paper", device=runs[0].options.device)
+
+
+def _write_scores(
+    evaluation: Evaluation,
+    results: Path,
+    described: Mapping[str, Any],
+    supplement: Supplement,
+    pictures: int,
+    report: Reporter,
+) -> None:
+    write_csv(evaluation, results / "scores.csv")
+    write_json(evaluation, results / "report.json", **described)
+    write_html(evaluation, results / "report.html", pictures, report, supplement)
+
+
+def _write_losses(runs: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:
+    with write_then_rename(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["run", *_LOSSES])
+        for name, events in runs.items():
+            for event in loss_events(events):
+                writer.writerow([name, *("" if event[key] is None else event[key] for key in _LOSSES)])
+
+
+def _description(run: PlannedRun) -> dict[str, Any]:
+    config = run.folder.read_config()
+    return {"run": run.name, "folder": str(run.folder.path), **{key: config[key] for key in ("options", "timetable")}}
