@@ -18,6 +18,7 @@ AXIAL_PICTURES = 6
 _LOW, _HIGH = -160.0, 240.0
 _BODY = -250  # HU
 _MARGIN_MM = 12.0
+_ROOM_FOR_NAME = 0.025  # half the organ's width, as a part of the picture's
 # columns run to the patient's left, rows to the back, slices to the head: radiological convention
 _DISPLAY = "LPS"
 
@@ -133,8 +134,21 @@ def _draw(axes, hu: np.ndarray, organs: np.ndarray, label_set: LabelSet, aspect:
             framed = np.pad(inside, 1).astype(float)
             x, y = np.arange(-1, organs.shape[1] + 1), np.arange(-1, organs.shape[0] + 1)
             axes.contour(x, y, framed, levels=[0.5], colors=[_rgb(label.color)], linewidths=1.3)
+            _write_name(axes, label.name, framed[1:-1, 1:-1] > 0, aspect)
     axes.set_xlim(-0.5, organs.shape[1] - 0.5)
     axes.set_ylim(organs.shape[0] - 0.5, -0.5)
+
+
+def _write_name(axes, name: str, inside: np.ndarray, aspect: float) -> None:
+    """An organ's name where it is widest, if it has the room: several organs share a colour in Slicer's list."""
+    from matplotlib.patheffects import withStroke
+
+    depth = ndimage.distance_transform_edt(np.pad(inside, 1), sampling=(aspect, 1.0))[1:-1, 1:-1]
+    if depth.max() < _ROOM_FOR_NAME * inside.shape[1]:
+        return
+    row, column = np.unravel_index(depth.argmax(), depth.shape)
+    outline = [withStroke(linewidth=2, foreground="black")]
+    axes.text(column, row, name, color="white", fontsize=8, ha="center", va="center", path_effects=outline)
 
 
 def _mark_sides(axes, caption: str) -> None:
