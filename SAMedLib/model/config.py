@@ -12,11 +12,19 @@ ENCODER_TUNING = ("lora", "full")
 DECODER_TUNING = ("full", "lora", "frozen")
 
 
+def _check_whole(part: str, config: object, **least: int) -> None:
+    for name, smallest in least.items():
+        value = getattr(config, name)
+        if not isinstance(value, int) or value < smallest:
+            raise SAMedError(f"The {part}'s {name} is {value!r}; it must be a whole number of at least {smallest}.")
+
+
 @dataclass(frozen=True)
 class EncoderConfig:
     """SAM's ViT image encoder (segment_anything/modeling/image_encoder.py).
 
-    `window_size` is in tokens; blocks in `global_attn_indexes` attend to the whole image.
+    Blocks in `global_attn_indexes` attend to the whole image, the others to windows of `window_size` tokens (0: to the
+    whole image too).
     """
 
     embed_dim: int = 768
@@ -27,6 +35,7 @@ class EncoderConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "global_attn_indexes", tuple(self.global_attn_indexes))
+        _check_whole("encoder", self, embed_dim=1, depth=1, num_heads=1, window_size=0)
         if self.embed_dim % self.num_heads:
             raise SAMedError(f"Encoder width {self.embed_dim} does not divide into {self.num_heads} heads.")
         if any(not 0 <= index < self.depth for index in self.global_attn_indexes):
@@ -60,6 +69,15 @@ class DecoderConfig:
     mlp_dim: int = 2048
     iou_hidden_dim: int = 256
     mask_in_chans: int = 16
+
+    def __post_init__(self) -> None:
+        # SAM scales masks up to an eighth of the width, and starts its mask prompts at a quarter of mask_in_chans
+        _check_whole("decoder", self, embed_dim=8, depth=1, num_heads=1, mlp_dim=1, iou_hidden_dim=1, mask_in_chans=4)
+        # cross attention works at half the width
+        if self.embed_dim % (2 * self.num_heads):
+            raise SAMedError(
+                f"Decoder width {self.embed_dim} does not divide into {self.num_heads} heads at half the width."
+            )
 
     @classmethod
     def tiny(cls) -> DecoderConfig:

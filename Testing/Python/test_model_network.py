@@ -186,5 +186,21 @@ def test_a_configuration_that_cannot_be_built_says_why(change, message):
         SAMedConfig(**change)
 
 
+@pytest.mark.parametrize(
+    ("part", "change", "message"),
+    [
+        (EncoderConfig, {"num_heads": 0}, "encoder's num_heads is 0"),
+        (EncoderConfig, {"embed_dim": "768"}, "encoder's embed_dim is '768'"),
+        (EncoderConfig, {"window_size": -3}, "encoder's window_size is -3"),
+        (DecoderConfig, {"embed_dim": 30, "num_heads": 4}, "30 does not divide into 4 heads"),
+        (DecoderConfig, {"depth": 1.5}, "decoder's depth is 1.5"),
+        (DecoderConfig, {"embed_dim": 4, "num_heads": 1}, "at least 8"),
+    ],
+)
+def test_a_network_that_cannot_be_built_says_which_size_is_wrong(part, change, message):
+    with pytest.raises(SAMedError, match=message):
+        part(**change)
+
+
 def test_a_configuration_survives_json(small_config):
     assert SAMedConfig.from_json(json.loads(json.dumps(small_config.to_json()))) == small_config
