@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from SAMedLib.errors import Cancelled, SAMedError
+from SAMedLib.errors import Cancelled, SAMedError, is_out_of_memory
 from SAMedLib.events import Reporter, reporter
 
 DONE, FAILED, CANCELLED = 0, 1, 130
@@ -64,13 +64,13 @@ def run(
                 return CANCELLED
             except SAMedError as error:
                 return _fail(report, str(error))
-            except MemoryError:
-                return _fail(report, "Memory ran out; close other programs or use a smaller batch.")
             except BrokenPipeError:
                 raise
             except OSError as error:
                 return _fail(report, _describe(error))
             except Exception as error:
+                if is_out_of_memory(error):
+                    return _fail(report, "Memory ran out; close other programs or use a smaller batch.")
                 sentence = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(".")
                 return _fail(report, f"Unexpected failure, please report it with SAMED_DEBUG=1 set: {sentence}.")
     except BrokenPipeError:
@@ -90,8 +90,14 @@ def _fail(report: Reporter, sentence: str) -> int:
 
 
 def _describe(error: OSError) -> str:
+    # a failed rename names the temporary file first, and second the one that the user knows
+    path = error.filename2 or error.filename
+    if path and isinstance(error, (FileExistsError, NotADirectoryError)):
+        return f"{path} is a file, or below one, where a folder is needed; give another path."
+    if path and isinstance(error, IsADirectoryError):
+        return f"{path} is a folder where a file is needed; give another path."
     reason = error.strerror or str(error) or type(error).__name__
-    return f"{error.filename}: {reason}." if error.filename else f"{reason}."
+    return f"{path}: {reason}." if path else f"{reason}."
 
 
 def _treat_termination_as_interrupt():

@@ -1,4 +1,4 @@
-"""The two ways in which work ends early."""
+"""The two ways in which work ends early, and how to tell that memory ran out."""
 
 
 class SAMedError(Exception):
@@ -7,3 +7,14 @@ class SAMedError(Exception):
 
 class Cancelled(Exception):
     """The user asked to stop; nothing half-written is left behind."""
+
+
+# CUDA and MPS; PyTorch on the CPU of POSIX systems and of Windows; cuBLAS and cuDNN
+_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that the device, or the machine, has no memory left."""
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _NO_MEMORY)

@@ -1,4 +1,4 @@
-"""Where to compute, how precisely, how many slices at once, and what it looks like when memory runs out."""
+"""Where to compute, how precisely, and how many slices at once."""
 
 from __future__ import annotations
 
@@ -57,14 +57,6 @@ def default_batch_size(device: torch.device, image_size: int) -> int:
     """Slices at once: as many pixels as keep the device busy; more than that only takes memory."""
     pixels = (16 if device.type == "cuda" else 4) * 512**2
     return max(1, pixels // image_size**2)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that the device, or the machine, has no memory left."""
-    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
-        return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
 
 
 def free_memory(device: torch.device) -> None:

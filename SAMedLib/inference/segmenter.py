@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from SAMedLib.errors import SAMedError
+from SAMedLib.errors import SAMedError, is_out_of_memory
 from SAMedLib.events import SILENT, Reporter
 from SAMedLib.imaging.orientation import reorient, restore
 from SAMedLib.imaging.resample import zoom_cubic, zoom_nearest
@@ -21,7 +21,6 @@ from SAMedLib.inference.devices import (
     choose_device,
     default_batch_size,
     free_memory,
-    is_out_of_memory,
 )
 from SAMedLib.model import SAMed
 

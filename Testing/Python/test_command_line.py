@@ -63,6 +63,26 @@ def raising(error: BaseException):
     [
         (SAMedError("The file is empty; give another."), 1, "The file is empty; give another.\n"),
         (FileNotFoundError(2, "No such file or directory", "ct.nii"), 1, "ct.nii: No such file or directory.\n"),
+        (
+            IsADirectoryError(21, "Is a directory", ".a.csv.x/a.csv", None, "a.csv"),
+            1,
+            "a.csv is a folder where a file is needed; give another path.\n",
+        ),
+        (
+            FileExistsError(17, "File exists", "ct.nii"),
+            1,
+            "ct.nii is a file, or below one, where a folder is needed; give another path.\n",
+        ),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+            1,
+            "Memory ran out; close other programs or use a smaller batch.\n",
+        ),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes."),
+            1,
+            "Memory ran out; close other programs or use a smaller batch.\n",
+        ),
         (MemoryError(), 1, "Memory ran out; close other programs or use a smaller batch.\n"),
         (KeyboardInterrupt(), 130, "Cancelled.\n"),
         (ZeroDivisionError("division by zero"), 1, None),
