@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,6 +113,12 @@ class TrainingOptions:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise SAMedError(f"{_flag(name)} is {value}; it must be above 0.")
+        for name in ("lr", "clip", "weight_decay", "save_every_minutes"):
+            value = getattr(self, name)
+            if value is not None and not math.isfinite(value):
+                raise SAMedError(f"{_flag(name)} is {value}; it must be a finite number.")
+        if self.seed >= 2**63:
+            raise SAMedError(f"--seed is {self.seed}; it must be below 2^63.")
         if self.ema is not None and not 0 < self.ema < 1:
             raise SAMedError(f"--ema is {self.ema}; it must lie between 0 and 1, for example 0.999.")
         if not 0 <= self.dice_weight <= 1:
@@ -121,6 +128,8 @@ class TrainingOptions:
                 f"--epochs {self.epochs} goes past --max-epochs {self.max_epochs}, where the learning rate is zero; "
                 f"raise --max-epochs or leave it out."
             )
+        if not self.val_cases.strip(" ,"):
+            raise SAMedError("--val-cases names no case; give a number of cases, a fraction below 1, or case names.")
         if self.val_data is not None and self.val_cases != "0":
             raise SAMedError("--val-data and --val-cases say two things; give one of them.")
         if self.init == "scratch" and (self.start or self.base):
@@ -134,7 +143,10 @@ class TrainingOptions:
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(set(data) - known):
             raise SAMedError(f"The run was made with the unknown option {unknown[0]!r}; update SAMedLib.")
-        return cls(**data)
+        try:
+            return cls(**data)
+        except TypeError as error:
+            raise SAMedError(f"The run's options are not readable ({error}); start a new run.") from error
 
     def with_absolute_folders(self) -> TrainingOptions:
         """So that a run can be resumed from another working folder."""

@@ -20,6 +20,8 @@ from SAMedLib.errors import SAMedError
 from SAMedLib.events import to_json_line
 from SAMedLib.files import write_then_rename
 
+_DESCRIPTION = {"options", "model", "base_path", "data", "timetable", "parts"}
+
 
 class RunFolder:
     """One run's folder; making this object touches nothing."""
@@ -41,7 +43,9 @@ class RunFolder:
         return self.path / f"{which}{suffix}"
 
     def check_new(self) -> None:
-        """Raises SAMedError if a run is there already."""
+        """Raises SAMedError if a run is there already, or a file."""
+        if self.path.is_file():
+            raise SAMedError(f"{self.path} is a file; give a new folder for the run as --output.")
         if self.holds_a_run:
             raise SAMedError(f"{self.path} holds a run already; go on with --resume, or choose another --output.")
 
@@ -59,7 +63,7 @@ class RunFolder:
             raise SAMedError(
                 f"{self.config_file} is damaged ({error}); start a new run from last.safetensors."
             ) from error
-        if not isinstance(config, dict) or not {"options", "model", "data"} <= config.keys():
+        if not isinstance(config, dict) or not config.keys() >= _DESCRIPTION:
             raise SAMedError(f"{self.config_file} is not the description of a training run; start a new one.")
         return config
 

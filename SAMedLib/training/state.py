@@ -18,6 +18,7 @@ from SAMedLib.files import write_then_rename
 from SAMedLib.model import SAMed
 
 FORMAT_VERSION = 1
+_CONTENT = {"step", "closed_at", "best_dice", "measured", "weights", "optimizer", "precision", "average"}
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
@@ -34,6 +35,8 @@ def load_state(path: Path) -> dict[str, Any]:
         version = state["format"]
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError, TypeError) as error:
         raise SAMedError(f"{path} is damaged; start a new run with --start {path.parent}.") from error
+    if missing := _CONTENT - state.keys():
+        raise SAMedError(f"{path} is damaged (no {min(missing)}); start a new run with --start {path.parent}.")
     if version != FORMAT_VERSION:
         raise SAMedError(
             f"{path} has format {version}, this software knows {FORMAT_VERSION}; use the SAMedLib that wrote it."

@@ -409,6 +409,21 @@ def test_a_damaged_state_is_named(finished, tmp_path):
     (tmp_path / "state.pt").write_bytes(finished.state_file.read_bytes()[:1000])
     with pytest.raises(SAMedError, match=r"state\.pt is damaged"):
         resume(tmp_path)
+    torch.save({"format": 1}, tmp_path / "state.pt")
+    with pytest.raises(SAMedError, match=r"state\.pt is damaged \(no average\)"):
+        resume(tmp_path)
+
+
+def test_a_damaged_description_is_named(finished, tmp_path):
+    config = json.loads(finished.config_file.read_text())
+    without_timetable = {key: value for key, value in config.items() if key != "timetable"}
+    for damaged, message in (
+        ({**config, "options": {}}, "options are not readable"),
+        (without_timetable, "not the description of a training run"),
+    ):
+        (tmp_path / "config.json").write_text(json.dumps(damaged))
+        with pytest.raises(SAMedError, match=message):
+            resume(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -417,6 +432,11 @@ def test_a_damaged_state_is_named(finished, tmp_path):
         ({"epochs": 300, "max_epochs": 200}, "goes past --max-epochs"),
         ({"batch_size": 0}, "--batch-size is 0"),
         ({"lr": float("nan")}, "--lr is nan"),
+        ({"lr": float("inf")}, "--lr is inf"),
+        ({"weight_decay": float("nan")}, "--weight-decay is nan"),
+        ({"save_every_minutes": float("nan")}, "--save-every-minutes is nan"),
+        ({"seed": 2**70}, "below 2\\^63"),
+        ({"val_cases": " , "}, "names no case"),
         ({"ema": 1.5}, "--ema is 1.5"),
         ({"init": "scratch", "start": "tiny"}, "takes no weights"),
         ({"val_data": "there", "val_cases": "2"}, "say two things"),
