@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import itertools
 import os
+import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ import SimpleITK as sitk
 from SAMedLib.errors import SAMedError
 
 READER = "NiftiImageIO"
+_BYTE_ORDERS = {struct.pack(order + "i", 348): order for order in "<>"}  # a header begins with its length
+_FLOATS = {16: "f4", 64: "f8"}  # by the header's datatype
 _PERMISSIVE = "ITK_NIFTI_SFORM_PERMISSIVE"
 
 
@@ -41,6 +44,34 @@ def _uncompressed_size(path: Path) -> int:
         while chunk := handle.read(1 << 22):
             size += len(chunk)
     return size
+
+
+def without_value(path: Path, shape: tuple[int, int, int], frame: int = 0) -> np.ndarray | None:
+    """Which voxels of a file of floats are not finite numbers: ITK reads them as 0, the HU of water, and says nothing.
+
+    Args:
+        shape: of a frame, (Z, Y, X).
+
+    Returns:
+        Boolean [Z, Y, X]; None where every voxel has a value, and for other types and layouts than .nii and .nii.gz.
+    """
+    if not path.name.lower().endswith((".nii", ".nii.gz")):
+        return None
+    with gzip.open(path) if path.suffix.lower() == ".gz" else open(path, "rb") as handle:
+        header = handle.read(348)
+        order = _BYTE_ORDERS.get(header[:4])
+        if order is None:
+            return None
+        code, start = (struct.unpack_from(order + form, header, at)[0] for form, at in (("h", 70), ("f", 108)))
+        if code not in _FLOATS:
+            return None
+        kind = np.dtype(order + _FLOATS[code])
+        plane = shape[1] * shape[2] * kind.itemsize
+        handle.seek(int(start) + frame * shape[0] * plane)
+        missing = np.zeros(shape, dtype=bool)
+        for index in range(shape[0]):  # plane by plane: the whole file as floats may not fit beside the image
+            missing[index] = ~np.isfinite(np.frombuffer(handle.read(plane), dtype=kind).reshape(shape[1:]))
+    return missing if missing.any() else None
 
 
 @contextlib.contextmanager

@@ -107,7 +107,11 @@ def read_volume(path: Path | str, series: str | None = None, frame: int | None =
         image, notes = read_dicom_folder(path, series)
     else:
         image, notes = _read_image(path, frame)
-    array, more = as_hounsfield(sitk.GetArrayViewFromImage(image), str(path))
+    values = sitk.GetArrayViewFromImage(image)
+    missing = (
+        nifti.without_value(path, values.shape, frame or 0) if path.is_file() and values.dtype.kind == "f" else None
+    )
+    array, more = as_hounsfield(values if missing is None else np.where(missing, np.nan, values), str(path))
     return Volume(array, Geometry.of(image), case_name(path), (*notes, *more, *intensity_notes(array, str(path))))
 
 
@@ -237,7 +241,7 @@ def _read_image(path: Path, frame: int | None) -> tuple[sitk.Image, tuple[str, .
             _read_information(reader, stack)
         except RuntimeError as error:
             raise SAMedError(
-                f"{path} is not an image that can be read; give a CT as NIfTI, NRRD, MHA or DICOM."
+                f"{path} is not an image that can be read; give it as NIfTI, NRRD, MHA or DICOM."
             ) from error
         notes = _check_kind(reader, path)
         _choose_frame(reader, path, reader.GetSize(), frame)

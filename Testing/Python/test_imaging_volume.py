@@ -292,6 +292,30 @@ def test_voxels_without_a_value_count_as_air_and_are_noted(tmp_path):
     assert "all NaN" in refusal(write_image(tmp_path / "nan.nrrd", np.full_like(hu, np.nan)))
 
 
+@pytest.mark.parametrize("name", ["nan.nii", "nan.nii.gz"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_nifti_voxels_without_a_value_are_air_though_itk_reads_them_as_water(tmp_path, name, dtype):
+    hu = HU.astype(dtype)
+    hu[1, 2, :3] = np.nan, np.inf, -np.inf
+    volume = read_volume(write_image(tmp_path / name, hu))
+    assert (volume.array[1, 2, :3] == -1024).all()
+    np.testing.assert_array_equal(volume.array[0], hu[0].astype(np.float32))
+    assert any("3 voxels without a finite value" in note for note in volume.notes)
+    assert "all NaN" in refusal(write_image(tmp_path / name, np.full_like(hu, np.nan)))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_missing_values_are_found_in_the_chosen_frame_in_either_byte_order(tmp_path, order):
+    frames = (np.stack([HU, HU]) % 500).astype(f"{order}f4").transpose(3, 2, 1, 0).copy() - 100
+    frames[1, 2, 3, 1] = np.nan
+    image = nibabel.Nifti1Image(frames, np.eye(4), nibabel.Nifti1Header(endianness=order))
+    image.set_data_dtype(np.float32)
+    nibabel.save(image, tmp_path / "4d.nii.gz")
+    assert read_volume(tmp_path / "4d.nii.gz", frame=0).array.min() >= -100
+    array = read_volume(tmp_path / "4d.nii.gz", frame=1).array
+    assert np.argwhere(array == -1024).tolist() == [[3, 2, 1]]
+
+
 def test_images_without_content_are_refused(tmp_path):
     assert "constant (every voxel is -1000)" in refusal(write_image(tmp_path / "flat.nrrd", np.full_like(HU, -1000)))
     assert "label map" in refusal(write_image(tmp_path / "labels.nrrd", LABELS))
