@@ -69,7 +69,8 @@ def collect_segmentations(
     output = Path(output)
     pairs = _pair(_scans(Path(images)), _segmentations(Path(segmentations)), report)
     label_set, values = _labels_of([path for _, path in pairs.values()], labels, output)
-    present = open_or_create(output, label_set).cases
+    # a new dataset is made with its first case: nothing is left where that one cannot be read
+    present = open_or_create(output, label_set).cases if (output / "dataset.json").exists() else {}
     added = []
     for done, (name, (image, segmentation)) in enumerate(pairs.items()):
         report.progress(_STAGE, done, len(pairs), name)

@@ -45,8 +45,15 @@ def write_phantoms(
     Returns:
         The names of the cases that were made now.
     """
-    for name, value, least in (("cases", cases, 1), ("seed", seed, 0), ("workers", workers, 1)):
-        if value < least:
+    wanted_numbers = (
+        ("cases", cases, 1),
+        ("seed", seed, 0),
+        ("workers", workers, 1),
+        ("in_plane", in_plane, 1),
+        ("num_slices", num_slices, 1),
+    )
+    for name, value, least in wanted_numbers:
+        if value is not None and value < least:
             raise SAMedError(f"{name} is {value}; it must be at least {least}.")
     folder = Path(folder)
     present = open_or_create(folder, SYNAPSE).cases

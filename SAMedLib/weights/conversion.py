@@ -21,6 +21,8 @@ def convert(source: Path, target: Path, report: Reporter = SILENT) -> None:
     """
     if target.suffix not in (".pth", ".safetensors"):
         raise SAMedError(f"{target} must end in .pth or .safetensors; the ending decides what is written.")
+    if target.exists() and target.samefile(source):
+        raise SAMedError(f"{target} is the input and would be overwritten; give another output.")
     report.progress("converting", 0, 3, f"reading {source.name}")
     from SAMedLib.model import BaseWeights, SAMed
     from SAMedLib.model.checkpoint import apply_adapter, infer_published_metadata, is_complete, read_tensors

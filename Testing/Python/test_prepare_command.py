@@ -213,6 +213,16 @@ def test_phantoms_that_are_there_are_not_made_again(tmp_path, capfd):
     assert "it must be at least 1" in run_failing(capfd, *options, "--cases", 0)
 
 
+def test_what_fails_before_the_first_case_leaves_no_dataset(scans, segmentations, tmp_path, capfd):
+    (segmentations / "anna.nii.gz").write_bytes(b"no image")
+    data = tmp_path / "data"
+    command = ("segmentations", scans, segmentations, "-o", data, "--labels", "liver=1")
+    assert "anna.nii.gz is not an image" in run_failing(capfd, *command)
+    for option in ("--in-plane", "--slices"):
+        assert "is 0; it must be at least 1" in run_failing(capfd, "phantoms", "-o", data, option, 0)
+    assert not data.exists()
+
+
 def test_stopping_leaves_a_dataset_that_can_be_continued(tmp_path, capfd):
     stop = tmp_path / "stop"
     stop.touch()

@@ -263,6 +263,8 @@ def test_convert_refuses_what_it_cannot_do_and_writes_nothing(tmp_path, capsys):
     assert ".safetensors" in capsys.readouterr().err
     assert main(["convert", str(tmp_path / "small.pth"), str(tmp_path / "out.safetensors")]) == 1
     assert "small.pth" in capsys.readouterr().err
+    assert main(["convert", str(tmp_path / "small.pth"), str(tmp_path / "small.pth")]) == 1
+    assert "would be overwritten" in capsys.readouterr().err
     assert set(tmp_path.iterdir()) == before
 
 
