@@ -7,6 +7,7 @@ import gzip
 import itertools
 import os
 import struct
+import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ READER = "NiftiImageIO"
 _BYTE_ORDERS = {struct.pack(order + "i", 348): order for order in "<>"}  # a header begins with its length
 _FLOATS = {16: "f4", 64: "f8"}  # by the header's datatype
 _PERMISSIVE = "ITK_NIFTI_SFORM_PERMISSIVE"
+_switch = threading.Lock()
 
 
 def check_complete(reader: sitk.ImageFileReader, path: Path) -> None:
@@ -76,19 +78,28 @@ def without_value(path: Path, shape: tuple[int, int, int], frame: int = 0) -> np
 
 @contextlib.contextmanager
 def straightened() -> Iterator[None]:
-    """Let ITK read affines whose axes are not perpendicular, as the nearest ones that are."""
-    before = os.environ.get(_PERMISSIVE)
-    shown = sitk.ProcessObject.GetGlobalWarningDisplay()
-    os.environ[_PERMISSIVE] = "YES"
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    try:
-        yield
-    finally:
-        sitk.ProcessObject.SetGlobalWarningDisplay(shown)
-        if before is None:
-            del os.environ[_PERMISSIVE]
-        else:
-            os.environ[_PERMISSIVE] = before
+    """Let ITK read affines whose axes are not perpendicular, as the nearest ones that are.
+
+    The switch is the whole process's, so one thread at a time is in here, and as_stated() waits for it.
+    """
+    with _switch:
+        before = os.environ.get(_PERMISSIVE)
+        shown = sitk.ProcessObject.GetGlobalWarningDisplay()
+        os.environ[_PERMISSIVE] = "YES"
+        sitk.ProcessObject.SetGlobalWarningDisplay(False)
+        try:
+            yield
+        finally:
+            sitk.ProcessObject.SetGlobalWarningDisplay(shown)
+            if before is None:
+                del os.environ[_PERMISSIVE]
+            else:
+                os.environ[_PERMISSIVE] = before
+
+
+def as_stated() -> contextlib.AbstractContextManager:
+    """While no thread reads straightened."""
+    return _switch
 
 
 def orientation_notes(reader: sitk.ImageFileReader, path: Path) -> tuple[str, ...]:

@@ -254,7 +254,8 @@ def _read_image(path: Path, frame: int | None) -> tuple[sitk.Image, tuple[str, .
 
 def _read_information(reader: sitk.ImageFileReader, stack: contextlib.ExitStack) -> None:
     try:
-        reader.ReadImageInformation()
+        with nifti.as_stated():
+            reader.ReadImageInformation()
     except RuntimeError as error:
         if "orthonormal" not in str(error).lower():
             raise

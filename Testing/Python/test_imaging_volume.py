@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import nibabel
 import numpy as np
@@ -349,6 +351,19 @@ def test_a_nifti_whose_axes_are_almost_perpendicular_is_straightened(tmp_path, s
     assert "not quite perpendicular" in volume.notes[0]
     lps = np.diag([-1, -1, 1, 1]) @ affine
     assert np.abs(volume.geometry.ijk_to_lps() - lps).max() < 1e-3
+
+
+def test_threads_read_almost_perpendicular_niftis_at_once(tmp_path):
+    affine = np.array([[0.8, 0.004, 0, 1], [0, 0.8, 0, 2], [0, 0, 3, 3], [0, 0, 0, 1.0]])
+    paths = [tmp_path / f"{number}.nii.gz" for number in range(8)]
+    for number, path in enumerate(paths):
+        image = nibabel.Nifti1Image(HU.transpose(2, 1, 0), affine if number % 2 else np.diag([0.8, 0.8, 3, 1]))
+        image.header["qform_code"] = 0
+        nibabel.save(image, path)
+    with ThreadPoolExecutor(8) as pool:
+        volumes = list(pool.map(read_volume, paths * 40))
+    assert [any("perpendicular" in note for note in v.notes) for v in volumes] == [False, True] * 160
+    assert "ITK_NIFTI_SFORM_PERMISSIVE" not in os.environ
 
 
 def test_reading_changes_no_input(tmp_path):
