@@ -45,13 +45,12 @@ def write_index(folder: Path, index: dict[str, Any]) -> None:
         temporary.write_text(json.dumps(index, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def read_labels_of(index: dict[str, Any], folder: Path) -> dict[int, str]:
-    """Value in the label files to name, foreground only, in ascending order of the values.
+def read_labels_of(index: dict[str, Any], path: Path) -> dict[int, str]:
+    """Value in the label files to name, foreground only, in ascending order of the values; `path` is for messages.
 
     Both spellings: {"liver": 1} and {"1": "liver"}. Raises SAMedError for what is neither, and for regions and ignored
     labels, which one class per voxel cannot say.
     """
-    path = folder / INDEX_NAME
     entries = index.get("labels")
     if not isinstance(entries, dict) or not entries:
         raise SAMedError(f'{path} names no labels; add for example "labels": {{"background": 0, "liver": 1}}.')

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from SAMedLib.data.dataset_index import CaseFiles, read_cases, read_index, read_labels_of, write_index
+from SAMedLib.data.dataset_index import INDEX_NAME, CaseFiles, read_cases, read_index, read_labels_of, write_index
 from SAMedLib.errors import SAMedError
 from SAMedLib.files import write_then_rename
 from SAMedLib.imaging.volume import Geometry, Volume, read_labels, read_volume, write_array
@@ -45,7 +45,7 @@ class DatasetFolder:
         """Raises SAMedError if the index cannot be understood, or a file that it promises is missing."""
         folder = Path(folder)
         index = read_index(folder)
-        names = read_labels_of(index, folder)
+        names = read_labels_of(index, folder / INDEX_NAME)
         label_set = LabelSet.from_names(str(index.get("name") or folder.resolve().name), names.values())
         return cls(folder, label_set, tuple(names), read_cases(index, folder))
 

@@ -88,9 +88,12 @@ def read_label_set(text: str) -> tuple[LabelSet, tuple[SourceLabel, ...] | None]
         from SAMedLib.data.dataset_index import read_labels_of
 
         name = str(content.get("name") or path.resolve().parent.name)
-        names = read_labels_of(content, path.parent)
+        names = read_labels_of(content, path)
         return LabelSet.from_names(name, names.values()), tuple(SourceLabel(*entry) for entry in names.items())
-    return LabelSet.from_json(content), None
+    try:
+        return LabelSet.from_json(content), None
+    except SAMedError as error:
+        raise SAMedError(f"{path}: {error}") from error
 
 
 class _Scorer:
@@ -112,7 +115,7 @@ class _Scorer:
     def add_files(self, text: str) -> None:
         options = self._options
         assert options.references is not None
-        name, path = _named(text)
+        name, path = named_path(text)
         label_set = self._settle(SYNAPSE)
         pairs, left_out = pair_files(path, options.references, options.common)
         if left_out:
@@ -188,7 +191,7 @@ def _unnamed_model(source: str, base: Path | None) -> NamedModel:
     return NamedModel(name, source, None if base is None else str(base))
 
 
-def _named(text: str) -> tuple[str, Path]:
+def named_path(text: str) -> tuple[str, Path]:
     """`NAME=PATH` or `PATH`, whose last part is the name then."""
     name, equals, path = text.partition("=")
     if equals and not Path(text).exists():

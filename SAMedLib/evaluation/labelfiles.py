@@ -152,7 +152,8 @@ def _dataset_labels(path: Path) -> list[SourceLabel] | None:
 
     for folder in (path.parent, path.parent.parent):
         if (folder / INDEX_NAME).is_file():
-            return [SourceLabel(value, name) for value, name in read_labels_of(read_index(folder), folder).items()]
+            names = read_labels_of(read_index(folder), folder / INDEX_NAME)
+            return [SourceLabel(value, name) for value, name in names.items()]
     return None
 
 

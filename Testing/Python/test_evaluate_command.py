@@ -197,6 +197,23 @@ def test_other_organs_are_evaluated_with_the_values_of_their_dataset(tmp_path, c
     assert re.search(r"^p.nrrd +50\.00 +0\.00 +100\.00 +0\.00", text, re.MULTILINE)
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('{"labels": {"lung": 3, "heart": 3}}', "lungs.json gives the value 3 to both"),
+        ("[]", "lungs.json: The label set is not readable"),
+        ("{", "lungs.json is not readable JSON"),
+    ],
+)
+def test_labels_that_cannot_be_understood_name_their_file(tmp_path, capsys, content, words):
+    (tmp_path / "lungs.json").write_text(content)
+    write(tmp_path / "r.nrrd", organs())
+    files = ("--predictions", tmp_path / "r.nrrd", "--references", tmp_path / "r.nrrd")
+    code, _, error = evaluate(capsys, *files, "--labels", tmp_path / "lungs.json")
+    assert code == 1
+    assert words in error
+
+
 def test_unknown_values_ask_for_a_map(tmp_path, capsys):
     write(tmp_path / "p.nrrd", organs())
     wide = LabelSet.from_names("wide", [f"organ {number}" for number in range(1, 14)])
