@@ -43,7 +43,7 @@ class Records:
                 for part, number in value.items():
                     if number is not None:
                         self._board.add_scalar(f"{name}/{part}", number, step)
-            elif name != "epoch":
+            elif name != "epoch" and value is not None:
                 self._board.add_scalar(name, value, step)
 
     def save_state(self, state: dict[str, Any]) -> None:

@@ -176,12 +176,19 @@ class Trainer:
         assert self._validator is not None
         with self.averaged_weights():
             measured = self._validator.measure(self.model, self._fabric.autocast, on_batch)
-            values = {"epoch": self.epoch, "mean_dice": measured.mean, "dice": measured.dice}
+            values = {
+                "epoch": self.epoch,
+                "mean_dice": measured.mean,
+                "dice": measured.dice,
+                "mean_hd95": measured.mean_hd95,
+                "hd95": measured.hd95,
+            }
             if self._records:
                 self._records.metric(self.step, **values)
             self._report.metric(self.step, **values)
             organs = ", ".join(f"{name} {_number(value)}" for name, value in measured.dice.items())
-            self._report.say(f"Epoch {self.epoch}: validation Dice {measured.mean:.4f} ({organs})")
+            distance = "" if measured.mean_hd95 is None else f"; HD95 {measured.mean_hd95:.1f} voxels"
+            self._report.say(f"Epoch {self.epoch}: validation Dice {measured.mean:.4f} ({organs}){distance}")
             self._measured = values
             if self.best_dice is None or measured.mean > self.best_dice:
                 self.best_dice = measured.mean

@@ -1,8 +1,8 @@
-"""Validation by case: which cases to hold out, and the Dice of each organ on them."""
+"""Validation by case: which cases to hold out, and Dice and HD95 of each organ on them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from SAMedLib.data.slices import SliceSet
 from SAMedLib.errors import SAMedError
+from SAMedLib.evaluation.measure import measure_labels
 from SAMedLib.imaging.resample import zoom_cubic, zoom_nearest
 from SAMedLib.model.samed import SAMed
 from SAMedLib.organs import LabelSet
@@ -54,22 +55,28 @@ def split_cases(names: list[str], held_out: str, seed: int) -> tuple[list[str], 
 
 @dataclass(frozen=True)
 class Validation:
-    """Dice of one validation.
+    """Dice and HD95 of one validation.
 
     Attributes:
         dice: by organ name: the mean over cases; None where no case has the organ.
         mean: over the organs that have a value.
+        hd95: by organ name, in voxels of the slices at their size in training: the mean over the cases where both
+            prediction and reference have the organ; None where none does.
+        mean_hd95: over the organs that have a value, None if none has.
     """
 
     dice: dict[str, float | None]
     mean: float
+    hd95: dict[str, float | None]
+    mean_hd95: float | None
 
 
 class Validator:
     """Segments held-out cases at the network's image size and pools each case's slices, as whole volumes are judged.
 
-    An organ counts in the cases whose reference has it. This is cheap enough for every epoch; figures for a publication
-    come from the evaluate command, on the volumes themselves.
+    Dice is that of the network's pixels; an organ counts in the cases whose reference has it. HD95 is measured after
+    bringing the labels back to the slices' size with order 0, as the published test does, in voxels. This is cheap
+    enough for every epoch; figures for a publication come from the evaluate command, on the volumes themselves.
     """
 
     def __init__(
@@ -80,13 +87,15 @@ class Validator:
         case_names = sorted(set(slices.cases))
         self._cases = torch.tensor([case_names.index(name) for name in slices.cases])
         self._case_count = len(case_names)
+        self._reference = slices.labels
+        self._rank, self._world_size = rank, world_size
         mine = np.array_split(np.arange(len(self._held)), world_size)[rank]
         self._batches = [
             torch.from_numpy(b) for b in np.split(mine, range(batch_size, len(mine), batch_size)) if len(b)
         ]
 
     def measure(self, model: SAMed, autocast: Callable, on_batch: Callable[[int, int], None]) -> Validation:
-        """Dice of `model`, over the slices of all ranks.
+        """Dice and HD95 of `model`, over the slices of all ranks.
 
         Args:
             autocast: makes the context in which the network computes.
@@ -94,33 +103,55 @@ class Validator:
         """
         classes = self._label_set.num_classes
         counts = torch.zeros(self._case_count * classes * classes, dtype=torch.int64, device=self._held.device)
+        predictions = torch.zeros(self._reference.shape, dtype=torch.uint8, device=self._held.device)
         model.eval()
         try:
             for done, indices in enumerate(self._batches, start=1):
-                counts += self._confusion(model, indices, autocast, len(counts))
+                labels, predicted = self._segment(model, indices, autocast)
+                counts += self._confusion(indices, labels, predicted, len(counts))
+                predictions[indices.to(predictions.device)] = zoom_nearest(predicted, predictions.shape[1:]).byte()
                 on_batch(done, len(self._batches))
         finally:
             model.train()
         if dist.is_available() and dist.is_initialized():
             dist.all_reduce(counts)
-        return _summary(counts.view(self._case_count, classes, classes).cpu().numpy(), self._label_set)
+            dist.all_reduce(predictions)  # each slice is zero on all ranks but one
+        distances = self._distances(predictions.cpu().numpy())
+        return _summary(counts.view(self._case_count, classes, classes).cpu().numpy(), distances, self._label_set)
 
     @torch.no_grad()
-    def _confusion(self, model: SAMed, indices: Tensor, autocast: Callable, length: int) -> Tensor:
-        """Pixels by case, reference class and predicted class, flattened."""
+    def _segment(self, model: SAMed, indices: Tensor, autocast: Callable) -> tuple[Tensor, Tensor]:
+        """Reference and predicted labels [b,I,I] of these slices, at the network's size."""
         images, labels = self._held.take(indices)
         size = (model.config.image_size,) * 2
         if tuple(images.shape[-2:]) != size:
             images, labels = zoom_cubic(images, size), zoom_nearest(labels, size)
         with autocast():
-            predicted = model(images[:, None]).masks.argmax(dim=1)
+            return labels, model(images[:, None]).masks.argmax(dim=1)
+
+    def _confusion(self, indices: Tensor, labels: Tensor, predicted: Tensor, length: int) -> Tensor:
+        """Pixels by case, reference class and predicted class, flattened."""
         cases = self._cases[indices].to(labels.device)[:, None, None]
         classes = self._label_set.num_classes
         return torch.bincount(((cases * classes + labels) * classes + predicted).flatten(), minlength=length)
 
+    def _distances(self, predictions: np.ndarray) -> np.ndarray:
+        """HD95 [cases, organs], not-a-number where the organ is not in both; the ranks share the cases."""
+        organs = len(self._label_set.labels)
+        distances = torch.zeros((self._case_count, organs), dtype=torch.float64)
+        cases = self._cases.numpy()
+        for case in range(self._rank, self._case_count, self._world_size):
+            there = cases == case
+            measured = measure_labels(predictions[there], self._reference[there], organs)
+            distances[case] = torch.tensor([np.nan if one.hd95 is None else one.hd95 for one in measured])
+        if dist.is_available() and dist.is_initialized():
+            distances = distances.to(self._held.device)
+            dist.all_reduce(distances)
+        return distances.cpu().numpy()
 
-def _summary(confusion: np.ndarray, label_set: LabelSet) -> Validation:
-    """From counts [cases, reference class, predicted class]."""
+
+def _summary(confusion: np.ndarray, distances: np.ndarray, label_set: LabelSet) -> Validation:
+    """From counts [cases, reference class, predicted class], and HD95 [cases, organs]."""
     overlap = np.diagonal(confusion, axis1=1, axis2=2)
     reference, predicted = confusion.sum(axis=2), confusion.sum(axis=1)
     dice: dict[str, float | None] = {}
@@ -128,5 +159,11 @@ def _summary(confusion: np.ndarray, label_set: LabelSet) -> Validation:
         has = reference[:, label.value] > 0
         sizes = reference[has, label.value] + predicted[has, label.value]
         dice[label.name] = float((2.0 * overlap[has, label.value] / sizes).mean()) if has.any() else None
-    values = [value for value in dice.values() if value is not None]
-    return Validation(dice, float(np.mean(values)) if values else 0.0)
+    columns = zip(label_set, distances.T, strict=True)
+    hd95 = {label.name: _mean(column[np.isfinite(column)]) for label, column in columns}
+    means = [_mean([value for value in values.values() if value is not None]) for values in (dice, hd95)]
+    return Validation(dice, means[0] or 0.0, hd95, means[1])
+
+
+def _mean(values: Sequence[float] | np.ndarray) -> float | None:
+    return float(np.mean(values)) if len(values) else None
