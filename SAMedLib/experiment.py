@@ -34,6 +34,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="training options of all runs, as in samed train, for example epochs=20 device=cuda:1",
     )
+    parser.add_argument(
+        "--predictions",
+        action="append",
+        default=[],
+        metavar="[NAME=]DIR",
+        help="another method's label files for the test cases, to score before the runs; repeat for more",
+    )
     parser.add_argument("--pictures", type=int, default=8, metavar="N", help="worst cases to show in the page")
     return parser
 
@@ -47,7 +54,9 @@ def work(args: argparse.Namespace, report: Reporter) -> None:
     overrides = parse_overrides(args.set)
     recipes = [read_recipe(path) for path in args.recipes]
     results = [
-        run_experiment(recipe, args.data, args.output, args.test_data, overrides, args.pictures, report)
+        run_experiment(
+            recipe, args.data, args.output, args.test_data, overrides, args.predictions, args.pictures, report
+        )
         for recipe in recipes
     ]
     report.result(results=results)

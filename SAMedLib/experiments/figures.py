@@ -34,7 +34,8 @@ def side_by_side(evaluation: Evaluation, rows: int = 3) -> Figure:
         return _nothing_to_show()
     places = np.linspace(0, len(order) - 1, min(rows, len(order))).round().astype(int)
     lines = [(order[place], _pictures(evaluation, order[place])) for place in places]
-    firsts = [next(iter(pictures.values())) for _, pictures in lines]
+    # label files of others may come without an image
+    firsts = [max(pictures.values(), key=lambda picture: picture.image is not None) for _, pictures in lines]
     heights = [_height_over_width(first) for first in firsts]
     headings = ("image", "reference", *(run.name for run in evaluation.runs))
     size = (_PANEL * len(headings), _PANEL * sum(heights) + 0.35 * len(lines) + 0.9)

@@ -11,10 +11,14 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from SAMedLib.data.dataset_index import INDEX_NAME
+from SAMedLib.data.folders import DatasetFolder
+from SAMedLib.data.prepared import TEST_FOLDER
 from SAMedLib.errors import SAMedError
 from SAMedLib.evaluation.figures import as_png, box_plots
 from SAMedLib.evaluation.html import Supplement, write_html
-from SAMedLib.evaluation.job import NamedModel, Options, evaluate
+from SAMedLib.evaluation.job import NamedModel, Options, evaluate, named_path
+from SAMedLib.evaluation.pairs import pair_files
 from SAMedLib.evaluation.predicted import case_names
 from SAMedLib.evaluation.report import as_text, table_as_text, write_csv, write_json
 from SAMedLib.evaluation.runs import Evaluation
@@ -36,6 +40,7 @@ def run_experiment(
     output: Path,
     test_data: Path | None = None,
     overrides: Mapping[str, Any] | None = None,
+    predictions: Sequence[str] = (),
     pictures: int = 8,
     report: Reporter = SILENT,
 ) -> Path:
@@ -48,6 +53,7 @@ def run_experiment(
         data: what to train on.
         test_data: what to score on, a test_vol_h5 or a dataset folder; None for that of a prepared Synapse folder.
         overrides: training options that win over what the recipe's runs share.
+        predictions: label files of other methods for the test cases, to score before the runs: [NAME=]FOLDER.
         pictures: how many of the worst cases the page shows.
 
     Returns:
@@ -58,26 +64,48 @@ def run_experiment(
         Cancelled: when asked to stop; the same call goes on from there.
     """
     options = recipe.training_options(data, overrides)
-    tested_on = _test_set(data, test_data) if recipe.needs_test_set else None
+    scored = _what_is_scored(_test_set(data, test_data), predictions) if recipe.needs_test_set else None
     planned = plan_runs(options, output / "runs")
     report.say("\n".join([recipe.title, *(f"  {run.name}: {_STATES[run.state]}" for run in planned)]))
     train_runs(planned, report)
     results = output / recipe.name
     if int(os.environ.get("RANK", "0")) == 0:  # under torchrun only training is shared
-        _report(recipe, planned, tested_on, results, pictures, report)
+        _report(recipe, planned, scored, results, pictures, report)
     return results
 
 
 def _test_set(data: Path, test_data: Path | None) -> Path:
     tested_on = test_data or data
-    if test_data is None and (data / "dataset.json").is_file():
+    if test_data is None and (data / INDEX_NAME).is_file():
         raise SAMedError(f"{data} would be trained on and tested on; give other cases to test on with --test-data.")
     case_names(tested_on)
     return tested_on
 
 
+def _what_is_scored(test_data: Path, predictions: Sequence[str]) -> Options:
+    """Everything about the evaluation but the models.
+
+    Raises:
+        SAMedError: if predictions do not match the test cases by name.
+    """
+    options = Options(data=test_data, protocol="paper")
+    if not predictions:
+        return options
+    if (test_data / INDEX_NAME).is_file():
+        case = next(iter(DatasetFolder.open(test_data).cases.values()))
+        references, images, labels = case.labels.parent, case.image.parent, str(test_data / INDEX_NAME)
+    else:
+        volumes = test_data / TEST_FOLDER
+        references, images, labels = volumes if volumes.is_dir() else test_data, None, None
+    for text in predictions:
+        pair_files(named_path(text)[1], references)
+    return dataclasses.replace(
+        options, predictions=list(predictions), references=references, images=images, labels=labels
+    )
+
+
 def _report(
-    recipe: Recipe, runs: Sequence[PlannedRun], test_data: Path | None, results: Path, pictures: int, report: Reporter
+    recipe: Recipe, runs: Sequence[PlannedRun], scored: Options | None, results: Path, pictures: int, report: Reporter
 ) -> None:
     described: dict[str, Any] = {"title": recipe.title, "runs_trained": [_description(run) for run in runs]}
     figures: dict[str, Figure] = {}
@@ -92,8 +120,9 @@ def _report(
         figures["losses.png"] = loss_curves(events)
         _write_losses(events, results / "losses.csv")
     evaluation = None
-    if test_data is not None:
-        evaluation = evaluate(_evaluation_options(runs, test_data), report)
+    if scored is not None:
+        device = runs[0].options.device
+        evaluation = evaluate(dataclasses.replace(scored, model=_models(runs), device=device), report)
         if "scores" in recipe.report:
             figures["organs.png"] = box_plots(evaluation)
         if "cases" in recipe.report:
@@ -117,12 +146,9 @@ def _report(
     report.say("\n\n".join(part for part in (f"\n{recipe.title}", text, f"Results: {results}") if part))
 
 
-def _evaluation_options(runs: Sequence[PlannedRun], test_data: Path) -> Options:
-    models = []
-    for run in runs:
-        base = run.folder.read_config()["base_path"]
-        models.append(NamedModel(run.name, str(run.folder.adapter("last")), base))
-    return Options(model=models, data=test_data, protocol="paper", device=runs[0].options.device)
+def _models(runs: Sequence[PlannedRun]) -> list[NamedModel]:
+    bases = [run.folder.read_config()["base_path"] for run in runs]
+    return [NamedModel(run.name, str(run.folder.adapter("last")), base) for run, base in zip(runs, bases, strict=True)]
 
 
 def _write_scores(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import matplotlib.image
@@ -12,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 import SAMedLib
+from SAMedLib.data.folders import DatasetFolder
 from SAMedLib.data.phantom_cases import write_phantoms
 from SAMedLib.errors import Cancelled
 from SAMedLib.events import SILENT, Reporter
@@ -123,6 +125,26 @@ def test_finished_runs_are_not_trained_again_and_recipes_share_them(bench, tmp_p
     assert experiment(bench, recipe_named("figure6"), recipe_named("table6"), output=tmp_path) == 0
     assert capfd.readouterr().out.count("is done") == 6
     assert {path.name: (path / "state.pt").stat().st_mtime_ns for path in (tmp_path / "runs").iterdir()} == runs
+
+
+def test_predictions_of_another_method_stand_beside_the_runs(bench, capfd):
+    """A copy of the references under other file names of the same cases: a perfect method."""
+    other = bench / "other"
+    other.mkdir()
+    for name, files in DatasetFolder.open(bench / "test").cases.items():
+        shutil.copy(files.labels, other / f"{name}.nii.gz")
+    assert experiment(bench, recipe_named("figure5"), "--predictions", f"theirs={other}") == 0
+    report = json.loads((bench / "out" / "figure5" / "report.json").read_text())
+    assert [run["name"] for run in report["runs"]] == ["theirs", "SAMed", "SAMed_s", "decoder only"]
+    found = [organ["dsc"]["mean"] for organ in report["runs"][0]["organs"].values()]
+    assert max(found) == 1.0
+    assert report["differences"][0]["baseline"] == "theirs"
+    picture = matplotlib.image.imread(bench / "out" / "figure5" / "cases.png")
+    assert picture.shape[1] / picture.shape[0] > 1
+    capfd.readouterr()
+    next(other.iterdir()).unlink()
+    assert experiment(bench, recipe_named("figure5"), "--predictions", f"theirs={other}") == 1
+    assert "has no prediction for" in capfd.readouterr().err
 
 
 class StopsInRun(Reporter):
