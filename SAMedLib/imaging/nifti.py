@@ -102,6 +102,25 @@ def as_stated() -> contextlib.AbstractContextManager:
     return _switch
 
 
+def size_notes(reader: sitk.ImageFileReader, path: Path) -> tuple[str, ...]:
+    """Whether the affine and the voxel size of the header agree, once the file's information is read.
+
+    ITK takes the header's, and 1 mm where that is no length; other programs take the affine's.
+    """
+    if reader.GetMetaData("sform_code") == "0":
+        return ()
+    rows = [reader.GetMetaData(f"srow_{axis}").split()[:3] for axis in "xyz"]
+    affine = np.linalg.norm(np.array(rows, dtype=float), axis=0)
+    header = np.abs((*reader.GetSpacing()[:3], *affine[reader.GetDimension() :]))
+    if np.allclose(affine, header, rtol=0.01):
+        return ()
+    sizes = [" x ".join(f"{length:.3g}" for length in lengths) for lengths in (header, affine)]
+    return (
+        f"{path} states two voxel sizes, {sizes[0]} mm in its header and {sizes[1]} mm in its affine; the first is "
+        "used, so do not trust places and mL.",
+    )
+
+
 def orientation_notes(reader: sitk.ImageFileReader, path: Path) -> tuple[str, ...]:
     """What the user should know of the affine, once the file's information is read.
 

@@ -277,7 +277,7 @@ def _check_kind(reader: sitk.ImageFileReader, path: Path) -> tuple[str, ...]:
             return (f"{path} is a single slice; give its folder for the whole series.",)
     if kind == nifti.READER:
         nifti.check_complete(reader, path)
-        return nifti.orientation_notes(reader, path)
+        return (*nifti.size_notes(reader, path), *nifti.orientation_notes(reader, path))
     return ()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import struct
 from concurrent.futures import ThreadPoolExecutor
 
 import nibabel
@@ -304,6 +305,17 @@ def test_nifti_voxels_without_a_value_are_air_though_itk_reads_them_as_water(tmp
     np.testing.assert_array_equal(volume.array[0], hu[0].astype(np.float32))
     assert any("3 voxels without a finite value" in note for note in volume.notes)
     assert "all NaN" in refusal(write_image(tmp_path / name, np.full_like(hu, np.nan)))
+
+
+@pytest.mark.parametrize(("size", "taken"), [(0.0, 1), (float("nan"), 1), (-2.0, 2), (2.0, 2)])
+def test_a_nifti_whose_header_and_affine_disagree_on_the_voxel_size_is_noted(tmp_path, size, taken):
+    path = write_image(tmp_path / "scan.nii", HU, spacing=(0.7, 0.8, 3))
+    assert read_volume(path).notes == ()
+    content = path.read_bytes()
+    path.write_bytes(content[:80] + struct.pack("<f", size) + content[84:])
+    notes = read_volume(path).notes
+    assert len(notes) == 1
+    assert f"{taken} x 0.8 x 3 mm in its header and 0.7 x 0.8 x 3 mm in its affine" in notes[0]
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
