@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Make the embedded model again: phantoms, training from scratch in two phases, scores on held-out phantoms.
+# Make the embedded model again: phantoms, training from scratch in three phases, scores on held-out phantoms.
 # usage: recipes/tiny/run.sh [WORK_FOLDER]    about two hours on two CPU cores
-# Phase 1 knows abdomens only; phase 2 adds scans of the hips, where a network that has seen none finds organs.
+# Phase 1 knows abdomens only; phases 2 and 3 add scans of the hips, where a network that has seen none finds organs.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 work=${1:-runs/tiny}
@@ -12,7 +12,8 @@ $samed prepare phantoms -o "$work/train" --cases 337 --seed 0 --in-plane 192 --s
 $samed train --config recipes/tiny/phase1.json --data "$work/train" --output "$work/phase1"
 $samed prepare phantoms -o "$work/train" --cases 70 --seed 1000 --in-plane 192 --slices 28 --coverage hips
 $samed train --config recipes/tiny/phase2.json --start "$work/phase1" --data "$work/train" --output "$work/phase2"
+$samed train --config recipes/tiny/phase3.json --start "$work/phase2" --data "$work/train" --output "$work/phase3"
 
-$python recipes/tiny/embed.py "$work/phase2"
+$python recipes/tiny/embed.py "$work/phase3"
 $samed prepare phantoms -o "$work/held_out" --cases 20 --seed 100000 --in-plane 192 --slices 28
 $samed evaluate --model tiny --data "$work/held_out" --protocol mm --json "$work/held_out.json" --html "$work/held_out.html"
