@@ -53,13 +53,13 @@ class LoRALinear(nn.Linear):
 
     @torch.no_grad()
     def merge(self) -> None:
-        """Add B A to the weight, computed in float64."""
+        """Add B A to the weight, computed in float64 (on the CPU: Apple's GPUs have none)."""
         if self.merged:
             return
         self._unmerged_weight = self.weight.detach().clone()
         for target, s in self.slices.items():
-            product = self.b[target].double() @ self.a[target].double()
-            self.weight[s] = (self.weight[s].double() + product).to(self.weight.dtype)
+            product = self.b[target].cpu().double() @ self.a[target].cpu().double()
+            self.weight[s] = (self.weight[s].cpu().double() + product).to(self.weight)
 
     @torch.no_grad()
     def unmerge(self) -> None:
