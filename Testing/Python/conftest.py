@@ -11,6 +11,14 @@ import pytest
 SHARED = Path(os.environ.get("SAMED_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory):
+    """Tests neither use nor fill the user's cache of weights and slices."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SAMED_HOME", str(tmp_path_factory.mktemp("samed_home")))
+        yield
+
+
 def _folder(name: str) -> Path:
     folder = SHARED / name
     if not folder.is_dir():
