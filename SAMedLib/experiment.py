@@ -46,19 +46,16 @@ def parser() -> argparse.ArgumentParser:
 
 
 def work(args: argparse.Namespace, report: Reporter) -> None:
-    from SAMedLib.experiments.job import run_experiment
+    from SAMedLib.experiments.job import run_experiments
     from SAMedLib.experiments.recipe import parse_overrides, read_recipe
     from SAMedLib.training.memory import keep_freed_memory
 
     keep_freed_memory()
     overrides = parse_overrides(args.set)
     recipes = [read_recipe(path) for path in args.recipes]
-    results = [
-        run_experiment(
-            recipe, args.data, args.output, args.test_data, overrides, args.predictions, args.pictures, report
-        )
-        for recipe in recipes
-    ]
+    results = run_experiments(
+        recipes, args.data, args.output, args.test_data, overrides, args.predictions, args.pictures, report
+    )
     report.result(results=results)
 
 

@@ -34,8 +34,8 @@ _LOSSES = ("step", "epoch", "loss", "loss_ce", "loss_dice", "lr")
 _CAPTIONS = {"cases.png": "Image, reference, and each run's prediction", "losses.png": "Training loss of each run"}
 
 
-def run_experiment(
-    recipe: Recipe,
+def run_experiments(
+    recipes: Sequence[Recipe],
     data: Path,
     output: Path,
     test_data: Path | None = None,
@@ -43,34 +43,45 @@ def run_experiment(
     predictions: Sequence[str] = (),
     pictures: int = 8,
     report: Reporter = SILENT,
-) -> Path:
-    """Train the runs of a recipe that are not trained yet, score them by the paper's protocol, and write the results.
+) -> list[Path]:
+    """Train the runs of recipes that are not trained yet, score them by the paper's protocol, and write the results.
 
     Runs lie in `output`/runs, for all recipes that are given this output; results in a folder with the recipe's name.
-    Every run is judged by its last weights, as published, not by its best: choosing on test cases is no test.
+    Under torchrun the processes share the training, and the first one does the rest. Every run is judged by its last
+    weights, as published, not by its best: choosing on test cases is no test.
 
     Args:
         data: what to train on.
         test_data: what to score on, a test_vol_h5 or a dataset folder; None for that of a prepared Synapse folder.
-        overrides: training options that win over what the recipe's runs share.
+        overrides: training options that win over what a recipe's runs share.
         predictions: label files of other methods for the test cases, to score before the runs: [NAME=]FOLDER.
         pictures: how many of the worst cases the page shows.
 
     Returns:
-        The folder of the results.
+        The folder of each recipe's results.
 
     Raises:
-        SAMedError: if recipe, data, weights and options do not fit; as far as possible before any training.
+        SAMedError: if recipes, data, weights and options do not fit; as far as possible before any training.
         Cancelled: when asked to stop; the same call goes on from there.
     """
-    options = recipe.training_options(data, overrides)
-    scored = _what_is_scored(_test_set(data, test_data), predictions) if recipe.needs_test_set else None
-    planned = plan_runs(options, output / "runs")
-    report.say("\n".join([recipe.title, *(f"  {run.name}: {_STATES[run.state]}" for run in planned)]))
-    train_runs(planned, report)
-    results = output / recipe.name
-    if int(os.environ.get("RANK", "0")) == 0:  # under torchrun only training is shared
-        _report(recipe, planned, scored, results, pictures, report)
+    results = [output / recipe.name for recipe in recipes]
+    if len(set(results)) < len(results):
+        raise SAMedError("Two of the recipes have the same file name, which is that of their results; rename one.")
+    options = [recipe.training_options(data, overrides) for recipe in recipes]
+    scored = None
+    if any(recipe.needs_test_set for recipe in recipes):
+        scored = _what_is_scored(_test_set(data, test_data), predictions)
+    for wanted in options:
+        plan_runs(wanted, output / "runs")
+    trained = []
+    for recipe, wanted in zip(recipes, options, strict=True):
+        planned = plan_runs(wanted, output / "runs")
+        report.say("\n".join([recipe.title, *(f"  {run.name}: {_STATES[run.state]}" for run in planned)]))
+        train_runs(planned, report)
+        trained.append(planned)
+    if int(os.environ.get("RANK", "0")) == 0:
+        for recipe, runs, folder in zip(recipes, trained, results, strict=True):
+            _report(recipe, runs, scored if recipe.needs_test_set else None, folder, pictures, report)
     return results
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch.distributed as dist
+
 from SAMedLib.errors import Cancelled, SAMedError
 from SAMedLib.events import SILENT, Reporter
 from SAMedLib.training import RunFolder, TrainingOptions, resume, train
@@ -82,6 +84,8 @@ def train_runs(planned: Iterable[PlannedRun], report: Reporter = SILENT) -> None
             raise
         except SAMedError as error:
             raise SAMedError(f"Run {run.name}: {error}") from error
+    if dist.is_available() and dist.is_initialized():
+        dist.barrier()  # what the first process saved last must be there when others plan
 
 
 def _recorded_options(config_file: Path) -> TrainingOptions:

@@ -7,7 +7,9 @@ import json
 import shutil
 from pathlib import Path
 
+import h5py
 import matplotlib.image
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -18,9 +20,10 @@ from SAMedLib.data.phantom_cases import write_phantoms
 from SAMedLib.errors import Cancelled
 from SAMedLib.events import SILENT, Reporter
 from SAMedLib.experiment import main
-from SAMedLib.experiments.job import run_experiment
+from SAMedLib.experiments.job import run_experiments
 from SAMedLib.experiments.recipe import read_recipe
 from SAMedLib.experiments.sizes import published_file_bytes
+from SAMedLib.imaging.volume import window
 from SAMedLib.model import DecoderConfig, EncoderConfig, SAMed, SAMedConfig
 from SAMedLib.model.metadata import BaseWeights
 from SAMedLib.training import RunFolder
@@ -127,6 +130,26 @@ def test_finished_runs_are_not_trained_again_and_recipes_share_them(bench, tmp_p
     assert {path.name: (path / "state.pt").stat().st_mtime_ns for path in (tmp_path / "runs").iterdir()} == runs
 
 
+def test_a_prepared_synapse_folder_holds_its_own_test_set(bench, tmp_path, capfd):
+    dataset = DatasetFolder.open(bench / "train")
+    (tmp_path / "train_npz").mkdir()
+    (tmp_path / "test_vol_h5").mkdir()
+    for number, name in enumerate(dataset.cases, start=5):
+        volume, labels = dataset.read(name)
+        images = window(volume.array)
+        for k in range(len(images)):
+            path = tmp_path / "train_npz" / f"case{number:04}_slice{k:03}.npz"
+            np.savez(path, image=images[k], label=labels[k].astype(np.float32))
+    with h5py.File(tmp_path / "test_vol_h5" / "case0001.npy.h5", "w") as file:
+        file["image"], file["label"] = images, labels.astype(np.float32)
+    fixed = [recipe_named("table2"), "--data", tmp_path, "--output", tmp_path / "out", "--set", "image_size=32"]
+    small = [f"model_size={bench / 'network.json'}", f"base={bench / 'base.pth'}", "slice_size=32", "epochs=1"]
+    assert main([str(argument) for argument in (*fixed, *small, "batch_size=9", "device=cpu")]) == 0
+    report = json.loads((tmp_path / "out" / "table2" / "report.json").read_text())
+    assert [case["case"] for case in report["runs"][1]["cases"]] == ["case0001"]
+    assert "18 slices of 32 pixels" in capfd.readouterr().out
+
+
 def test_predictions_of_another_method_stand_beside_the_runs(bench, capfd):
     """A copy of the references under other file names of the same cases: a perfect method."""
     other = bench / "other"
@@ -171,7 +194,8 @@ def test_an_interrupted_experiment_goes_on_and_ends_as_if_it_had_not_been_interr
     overrides = {**{key: str(value) for key, value in small.items()}, "device": "cpu", "batch_size": 9}
 
     def run(output, report=SILENT):
-        return run_experiment(recipe, bench / "train", tmp_path / output, overrides=overrides, report=report)
+        folders = run_experiments([recipe], bench / "train", tmp_path / output, overrides=overrides, report=report)
+        return folders[0]
 
     run("whole")
     with pytest.raises(Cancelled):
