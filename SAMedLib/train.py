@@ -11,9 +11,7 @@ from pathlib import Path
 from SAMedLib.command import make_parser, run
 from SAMedLib.errors import SAMedError
 from SAMedLib.events import Reporter
-from SAMedLib.model.config import DECODER_TUNING, ENCODER_TUNING
-from SAMedLib.training.options import AUGMENTATIONS, MODEL_SIZES, PRECISIONS, TrainingOptions
-from SAMedLib.training.schedule import POWERS
+from SAMedLib.training.options import CHOICES, MODEL_SIZES, TrainingOptions
 
 _DEFAULTS = TrainingOptions(data="")
 _NOT_OF_THE_RUN = ("config", "output", "resume", "events", "stop_file")
@@ -74,11 +72,11 @@ def _parser() -> argparse.ArgumentParser:
     add(model, "model-size", sizes, default="that of --start, or vit_b", metavar="SIZE")
     add(model, "base", "SAM weights: name or path", default="those that the size or --start asks for", metavar="BASE")
     add(model, "start", "model to go on from: name, adapter file or run folder", metavar="MODEL")
-    add(model, "init", "scratch: no pretrained weights", choices=("base", "scratch"))
+    add(model, "init", "scratch: no pretrained weights", choices=CHOICES["init"])
     add(model, "rank", "LoRA rank", default="4", type=int, metavar="R")
     add(model, "lora-targets", "of q, k, v, o", default="q,v", type=_names, metavar="T,T")
-    add(model, "encoder-tuning", "what of the encoder is trained", default="lora", choices=ENCODER_TUNING)
-    add(model, "decoder-tuning", "lora is SAMed_s", default="full", choices=DECODER_TUNING)
+    add(model, "encoder-tuning", "what of the encoder is trained", default="lora", choices=CHOICES["encoder_tuning"])
+    add(model, "decoder-tuning", "lora is SAMed_s", default="full", choices=CHOICES["decoder_tuning"])
     add(model, "image-size", "pixels of the network's input", default="512, tiny 256", type=int, metavar="S")
     add(model, "slice-size", "pixels that slices have before", default="224, tiny 256", type=int, metavar="S")
 
@@ -90,14 +88,14 @@ def _parser() -> argparse.ArgumentParser:
     add(course, "accumulate", "parts of a step, to save memory", default="as memory asks", type=int, metavar="N")
     add(course, "lr", "highest learning rate", type=float, metavar="RATE")
     add(course, "warmup", "steps of warmup, 0 for none", default="250, a tenth of short runs", type=int, metavar="N")
-    add(course, "schedule", "decay with power 0.9, or the paper's linear one", choices=tuple(POWERS))
-    add(course, "optimizer", "optimizer", choices=("adamw", "sgd"))
+    add(course, "schedule", "decay with power 0.9, or the paper's linear one", choices=CHOICES["schedule"])
+    add(course, "optimizer", "optimizer", choices=CHOICES["optimizer"])
     add(course, "weight-decay", "weight decay", default="0.1 adamw, 0.0001 sgd", type=float, metavar="W")
     add(course, "dice-weight", "share of Dice in the loss", type=float, metavar="W")
-    add(course, "augmentation", "changes of the slices", choices=AUGMENTATIONS)
+    add(course, "augmentation", "changes of the slices", choices=CHOICES["augmentation"])
     add(course, "clip", "largest gradient norm", default="none", type=float, metavar="NORM")
     add(course, "ema", "save a running mean of the weights with this decay", default="no mean", type=float, metavar="D")
-    add(course, "precision", "arithmetic", choices=("auto", *PRECISIONS))
+    add(course, "precision", "arithmetic", choices=CHOICES["precision"])
     add(course, "device", "auto, cpu, cuda, cuda:N or mps", metavar="DEVICE")
     add(course, "seed", "of initialisation, order and augmentation", type=int, metavar="N")
     return parser

@@ -19,18 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from SAMedLib.errors import SAMedError
-from SAMedLib.training.options import AUGMENTATIONS, PRECISIONS, TrainingOptions
-from SAMedLib.training.schedule import POWERS
+from SAMedLib.training.options import CHOICES, TrainingOptions
 
 REPORTS = ("scores", "sizes", "cases", "losses")
 _TYPES = typing.get_type_hints(TrainingOptions)
-_CHOICES = {
-    "init": ("base", "scratch"),
-    "optimizer": ("adamw", "sgd"),
-    "schedule": tuple(POWERS),
-    "augmentation": AUGMENTATIONS,
-    "precision": ("auto", *PRECISIONS),
-}
 _EXPECTED = {int: "a whole number", float: "a number", bool: "true or false", tuple: "a list of names", str: "text"}
 
 
@@ -140,8 +132,8 @@ def _converted(name: str, value: Any, where: str) -> Any:
         result = _as(kind, value)
     except (ValueError, TypeError, KeyError):
         raise SAMedError(f"{where}: {name} is {value!r}; it must be {_EXPECTED[kind]}.") from None
-    if name in _CHOICES and result not in _CHOICES[name]:
-        raise SAMedError(f"{where}: {name} is {value!r}; choose from {', '.join(_CHOICES[name])}.")
+    if name in CHOICES and result not in CHOICES[name]:
+        raise SAMedError(f"{where}: {name} is {value!r}; choose from {', '.join(CHOICES[name])}.")
     return result
 
 

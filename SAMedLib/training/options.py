@@ -8,9 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from SAMedLib.errors import SAMedError
+from SAMedLib.model.config import DECODER_TUNING, ENCODER_TUNING
+from SAMedLib.training.schedule import POWERS
 
 PRECISIONS = {"fp32": "32-true", "bf16-mixed": "bf16-mixed", "fp16-mixed": "16-mixed"}  # ours: Lightning Fabric's
-AUGMENTATIONS = ("published", "strong", "none")
+CHOICES = {
+    "init": ("base", "scratch"),
+    "encoder_tuning": ENCODER_TUNING,
+    "decoder_tuning": DECODER_TUNING,
+    "schedule": tuple(POWERS),
+    "optimizer": ("adamw", "sgd"),
+    "augmentation": ("published", "strong", "none"),
+    "precision": ("auto", *PRECISIONS),
+}
 MODEL_SIZES = ("vit_b", "vit_l", "vit_h", "tiny")
 PUBLISHED_WARMUP = 250
 PUBLISHED_MAX_OVER_STOP = 200 / 160
@@ -101,6 +111,9 @@ class TrainingOptions:
     def __post_init__(self) -> None:
         if self.lora_targets is not None:
             object.__setattr__(self, "lora_targets", tuple(self.lora_targets))
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in (None, *choices):
+                raise SAMedError(f"{_flag(name)} is {getattr(self, name)}; choose from {', '.join(choices)}.")
         for name in ("val_every", "epochs", "max_epochs", "max_steps", "batch_size", "accumulate"):
             value = getattr(self, name)
             if value is not None and value < 1:

@@ -429,6 +429,8 @@ def test_a_damaged_description_is_named(finished, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"optimizer": "adam"}, "--optimizer is adam; choose from adamw, sgd"),
+        ({"augmentation": "weak"}, "choose from published, strong, none"),
         ({"epochs": 300, "max_epochs": 200}, "goes past --max-epochs"),
         ({"batch_size": 0}, "--batch-size is 0"),
         ({"lr": float("nan")}, "--lr is nan"),
