@@ -10,8 +10,8 @@ from pathlib import Path
 from SAMedLib.command import make_parser, run
 from SAMedLib.events import Reporter
 
-# training phantoms of the embedded model have seeds below 100,000
-DEMO_SEED = 200_000
+# never trained on (those seeds are below 100,000), and typical: its mean DSC is that of the held-out phantoms
+DEMO_SEED = 200_004
 
 
 def parser() -> argparse.ArgumentParser:
@@ -33,7 +33,8 @@ def work(args: argparse.Namespace, report: Reporter) -> None:
     from SAMedLib.evaluation import evaluate_case
     from SAMedLib.files import write_then_rename
     from SAMedLib.imaging.volume import read_labels, write_array, write_labels
-    from SAMedLib.inference import Choices, Outputs, Segmenter, notice, segment_file
+    from SAMedLib.inference import Segmenter
+    from SAMedLib.inference.pipeline import Choices, Outputs, notice, segment_file
     from SAMedLib.model import load_model
 
     report.progress("making a phantom", 0, 1)

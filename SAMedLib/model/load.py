@@ -48,15 +48,21 @@ def load_model(
 
 
 def find_adapter(source: str | Path) -> tuple[Path, str | None]:
-    """The adapter file that `source` means, and the registry's name of its base if the registry says so."""
+    """The adapter file that `source` means, and the registry's name of its base if the registry says so.
+
+    A model's name means that model even where a file or folder is called the same; that one is ./NAME.
+    """
     path = Path(source)
-    if path.is_dir():
-        for name in ("best.safetensors", "last.safetensors"):
-            if (path / name).is_file():
-                return path / name, None
-        raise SAMedError(f"{path} holds no best.safetensors or last.safetensors; give a run folder or a model file.")
-    if path.suffix in (".safetensors", ".pth", ".pt") or path.is_file():
-        return path, None
+    if str(source) not in store.model_names():
+        if path.is_dir():
+            for name in ("best.safetensors", "last.safetensors"):
+                if (path / name).is_file():
+                    return path / name, None
+            raise SAMedError(
+                f"{path} holds no best.safetensors or last.safetensors; give a run folder or a model file."
+            )
+        if path.suffix in (".safetensors", ".pth", ".pt") or path.is_file():
+            return path, None
     entry = store.model_entry(str(source))
     return store.locate(entry.adapter), entry.base
 
