@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Make the embedded model again: phantoms, training from scratch in three phases, scores on held-out phantoms.
-# usage: recipes/tiny/run.sh [WORK_FOLDER]    about two hours on two CPU cores
+# usage: recipes/tiny/run.sh [WORK_FOLDER]    about an hour and a half on two CPU cores
 # Phase 1 knows abdomens only; phases 2 and 3 add scans of the hips, where a network that has seen none finds organs.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
