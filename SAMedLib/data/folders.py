@@ -17,7 +17,8 @@ import numpy as np
 from SAMedLib.data.dataset_index import INDEX_NAME, CaseFiles, read_cases, read_index, read_labels_of, write_index
 from SAMedLib.errors import SAMedError
 from SAMedLib.files import write_then_rename
-from SAMedLib.imaging.volume import Geometry, Volume, read_labels, read_volume, write_array
+from SAMedLib.imaging.grids import grid_differences
+from SAMedLib.imaging.volume import Volume, read_labels, read_volume, write_array
 from SAMedLib.organs import LabelSet
 
 _FORBIDDEN = set('/\\:*?"<>|')
@@ -59,9 +60,10 @@ class DatasetFolder:
             raise SAMedError(f"{self.folder} holds no case {name!r}; it holds {_some(list(self.cases))}.")
         files = self.cases[name]
         image, labels = read_volume(files.image), read_labels(files.labels)
-        if difference := describe_difference(image.geometry, labels.geometry):
+        if differences := grid_differences(image.geometry, labels.geometry):
             raise SAMedError(
-                f"Case {name} of {self.folder}: the scan and its labels must share one grid, but {difference}."
+                f"Case {name} of {self.folder}: the scan and its labels must share one grid, but they differ: "
+                f"{', '.join(differences)}."
             )
         return image, self._to_label_set(labels.array, name)
 
@@ -169,20 +171,6 @@ def refresh_index(folder: Path, added: tuple[str, CaseFiles] | None = None) -> N
     write_index(folder, index)
 
 
-def describe_difference(image: Geometry, labels: Geometry) -> str:
-    """How two grids differ, in words; empty if they are the same up to the rounding of file formats."""
-    if image.size != labels.size:
-        return f"the scan has {_times(image.size)} voxels and the labels {_times(labels.size)}"
-    voxel = min(image.spacing)
-    if not np.allclose(image.spacing, labels.spacing, rtol=1e-3):
-        return f"the scan's voxels measure {_times(image.spacing)} mm and the labels' {_times(labels.spacing)} mm"
-    if not np.allclose(image.direction, labels.direction, atol=1e-3):
-        return "their axes point in different directions"
-    if not np.allclose(image.origin, labels.origin, atol=0.05 * voxel):
-        return f"the scan starts at {_position(image.origin)} and the labels at {_position(labels.origin)}"
-    return ""
-
-
 def _check_name(name: str) -> None:
     if not name or name.startswith(".") or name != name.strip() or _FORBIDDEN & set(name):
         raise SAMedError(f"{name!r} cannot name a case; use letters, digits, spaces, '-' and '_'.")
@@ -209,11 +197,3 @@ def new_files(folder: Path, name: str) -> CaseFiles:
 def _some(values: list) -> str:
     shown = ", ".join(map(str, values[:5]))
     return f"{shown} and {len(values) - 5} more" if len(values) > 5 else shown or "none"
-
-
-def _times(values: tuple) -> str:
-    return " x ".join(f"{value:.4g}" if isinstance(value, float) else str(value) for value in values)
-
-
-def _position(values: tuple) -> str:
-    return "(" + ", ".join(f"{value:.2f}" for value in values) + ") mm"

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from SAMedLib.data.folders import describe_difference
 from SAMedLib.errors import SAMedError
+from SAMedLib.imaging.grids import grid_differences
 from SAMedLib.imaging.volume import SEGMENTATION_EXTENSION, Geometry, Volume, read_labels
 from SAMedLib.organs import LabelSet
 
@@ -75,8 +75,8 @@ def read_values(path: Path, values: dict[int, int], scan: Volume) -> np.ndarray:
         SAMedError: if it has another grid, or values that are not in `values`.
     """
     labels = read_labels(path)
-    if difference := describe_difference(scan.geometry, labels.geometry):
-        raise SAMedError(f"{path} does not lie on the grid of its scan {scan.name}: {difference}.")
+    if differences := grid_differences(scan.geometry, labels.geometry):
+        raise SAMedError(f"{path} does not lie on the grid of its scan {scan.name}: {', '.join(differences)}.")
     present = np.flatnonzero(np.bincount(labels.array.reshape(-1), minlength=256))
     if unknown := [str(value) for value in present if value and value not in values]:
         raise SAMedError(
@@ -118,7 +118,7 @@ def _onto_scan(labels: np.ndarray, ijk_to_lps: np.ndarray, scan: Volume, path: P
         tuple(float(v) for v in direction.reshape(-1)),
     )
     array = np.ascontiguousarray(labels.transpose(2, 1, 0))
-    if not describe_difference(scan.geometry, geometry):
+    if not grid_differences(scan.geometry, geometry):
         return array
     moved = _resample(array, geometry, scan.geometry)
     if array.any() and not moved.any():

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 
 from SAMedLib.errors import SAMedError
 from SAMedLib.evaluation.mapping import SourceLabel, apply_map, describe, resolve
-from SAMedLib.imaging.orientation import orientation_code
+from SAMedLib.imaging.grids import grid_differences
 from SAMedLib.imaging.volume import Geometry, case_name, read_labels
 from SAMedLib.organs import LabelSet
 
@@ -71,34 +71,15 @@ def read_mapped(
 
 def check_same_grid(case: str, prediction: Labels, reference: Labels) -> None:
     """Raises SAMedError that says how the grids differ; without a geometry only the shapes are compared."""
-    differences = []
-    sizes = [one.array.shape[::-1] for one in (prediction, reference)]
-    if sizes[0] != sizes[1]:
-        differences.append(f"size {_numbers(sizes[0])} against {_numbers(sizes[1])}")
-    if prediction.geometry is not None and reference.geometry is not None:
-        differences += _geometry_differences(prediction.geometry, reference.geometry)
+    # where one has no geometry, both are looked at as bare arrays
+    bare = prediction.geometry is None or reference.geometry is None
+    grids = [Geometry(one.array.shape[::-1]) if bare else one.geometry for one in (prediction, reference)]
+    differences = grid_differences(*grids)
     if differences:
         raise SAMedError(
             f"Case {case}: {prediction.path} and {reference.path} lie on different grids ({', '.join(differences)}); "
             "bring one onto the other's grid first, nothing is resampled here."
         )
-
-
-def _geometry_differences(one: Geometry, other: Geometry) -> list[str]:
-    found = []
-    # NIfTI keeps float32, and some writers round the header to a few decimals
-    if not np.allclose(one.spacing, other.spacing, rtol=1e-3, atol=0):
-        found.append(f"spacing {_numbers(one.spacing)} against {_numbers(other.spacing)} mm")
-    if not np.allclose(one.direction, other.direction, atol=1e-3):
-        codes = [orientation_code(geometry.direction) for geometry in (one, other)]
-        found.append(
-            f"orientation {codes[0]} against {codes[1]}"
-            if codes[0] != codes[1]
-            else f"direction {_numbers(one.direction, ' ')} against {_numbers(other.direction, ' ')}"
-        )
-    elif (offset := float(np.abs(np.subtract(one.origin, other.origin)).max())) > 0.02 * min(other.spacing):
-        found.append(f"origin {_numbers(one.origin)} against {_numbers(other.origin)} mm, {offset:.3g} mm apart")
-    return found
 
 
 def _read_segments(path: Path) -> tuple[list[np.ndarray], Geometry, list[SourceLabel]]:
@@ -163,7 +144,3 @@ def case_of(path: Path) -> str:
         if path.name.lower().endswith(extension):
             return path.name[: -len(extension)]
     return case_name(path)
-
-
-def _numbers(values: Sequence[float], between: str = " x ") -> str:
-    return between.join(f"{value:.6g}" for value in values)

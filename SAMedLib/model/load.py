@@ -73,9 +73,3 @@ def find_base(metadata: ModelMetadata, name: str | Path | None = None) -> Path:
         return store.locate_base(metadata)
     path = Path(name)
     return path if path.suffix in (".safetensors", ".pth", ".pt") else store.locate(str(name))
-
-
-def read_metadata(adapter: Path) -> ModelMetadata:
-    """What an adapter file says about itself; for the published layout, what its tensors tell."""
-    state, metadata = checkpoint.read_tensors(adapter)
-    return metadata if metadata is not None else checkpoint.infer_published_metadata(adapter, state)
