@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -176,6 +179,20 @@ def test_a_file_appears_whole_or_stays_as_it_was(tmp_path):
         fail_half_way()
     assert path.read_text() == "first"
     assert [p.name for p in path.parent.iterdir()] == ["file.txt"]
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("unexpected pos 64")])
+def test_a_full_disk_is_said_with_the_file_that_does_not_fit(tmp_path, monkeypatch, error):
+    """torch.save and others do not say why they failed, so the disk is asked."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
+
+    def fill():
+        with write_then_rename(tmp_path / "state.pt"):
+            raise error
+
+    with pytest.raises(SAMedError, match=r"The disk of .*state.pt is full; free some space"):
+        fill()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX systems")
