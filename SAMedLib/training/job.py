@@ -1,4 +1,4 @@
-"""From options to a finished run: finds the data and the weights, builds the trainer, says what will happen."""
+"""From options to a finished run: starts and resumes training, says what will happen, and what came of it."""
 
 from __future__ import annotations
 
@@ -8,26 +8,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from lightning_fabric import Fabric
 
 import SAMedLib
-from SAMedLib.data.augment import get_augmentation
-from SAMedLib.data.slices import SliceSet, load_slices
+from SAMedLib.data.slices import SliceSet
 from SAMedLib.errors import SAMedError
 from SAMedLib.events import SILENT, Reporter
-from SAMedLib.model import ModelMetadata, SAMed
-from SAMedLib.training.batches import Batches
+from SAMedLib.model import ModelMetadata
 from SAMedLib.training.fabric import make_fabric
-from SAMedLib.training.memory import parts_that_fit
 from SAMedLib.training.options import Timetable, TrainingOptions, timetable
+from SAMedLib.training.preparation import Prepared, describe, load_data, make_batches, prepare
 from SAMedLib.training.records import Records
 from SAMedLib.training.run_folder import RunFolder
-from SAMedLib.training.starting_model import resumed_model, starting_point
+from SAMedLib.training.starting_model import resumed_model
 from SAMedLib.training.state import load_state
 from SAMedLib.training.trainer import Trainer
-from SAMedLib.training.validation import Validator, split_cases
 
 
 def train(options: TrainingOptions, output: str | Path, report: Reporter = SILENT) -> RunFolder:
@@ -39,33 +34,24 @@ def train(options: TrainingOptions, output: str | Path, report: Reporter = SILEN
     """
     folder = RunFolder(output)
     folder.check_new()
-    options = options.with_absolute_folders()
-    start = starting_point(options)
-    fabric = make_fabric(options.device, options.precision)
-    torch.manual_seed(options.seed)
-    training, validation = _load_data(options, start.metadata, report)
-    model, remarks = start.build(training.label_set)
-    for remark in remarks:
+    prepared = prepare(options, report)
+    for remark in prepared.remarks:
         report.note(remark)
-    batches = _batches(fabric, model, training, options)
-    times = timetable(options, batches.steps_per_epoch)
-    parts = _parts(fabric, model, options, report)
     config = {
-        "options": options.to_json(),
-        "model": model.metadata.to_json(),
-        "base_path": str(start.base.resolve()) if start.base else None,
-        "data": {"training": _describe(training), "validation": validation and _describe(validation)},
-        "timetable": dataclasses.asdict(times),
-        "parts": parts,
+        "options": prepared.options.to_json(),
+        "model": prepared.model.metadata.to_json(),
+        "base_path": str(prepared.base.resolve()) if prepared.base else None,
+        "data": _describe_data(prepared.training, prepared.validation),
+        "timetable": dataclasses.asdict(prepared.times),
+        "parts": prepared.parts,
         "software": _software(),
     }
-    records = _records(fabric, folder, model, options, config)
-    validator = _validator(fabric, validation, options, parts)
-    trainer = Trainer(fabric, model, batches, options, times, parts, validator, records, report)
+    records = _records(prepared, folder, config)
+    trainer = prepared.trainer(records, report)
     if records:
         records.save_state(trainer.state_dict())
         folder.write_config(config)
-    _say_plan(report, model, options, config, times)
+    _say_plan(report, prepared, config["data"])
     return _run(trainer, records, folder, report)
 
 
@@ -86,15 +72,14 @@ def resume(output: str | Path, changes: Mapping[str, Any] | None = None, report:
     metadata = ModelMetadata.from_json(config["model"])
     model = resumed_model(metadata, options.base or config["base_path"])
     fabric = make_fabric(options.device, options.precision)
-    training, validation = _load_data(options, metadata, report)
-    data = {"training": _describe(training), "validation": validation and _describe(validation)}
-    _check_unchanged(config["data"], data)
-    batches = _batches(fabric, model, training, options)
+    training, validation = load_data(options, metadata, report)
+    _check_unchanged(config["data"], _describe_data(training, validation))
+    batches = make_batches(fabric, model, training, options)
     times = _extended(Timetable(**config["timetable"]), options)
-    records = _records(fabric, folder, model, options, config, state["step"])
     parts = options.accumulate or config["parts"]
-    validator = _validator(fabric, validation, options, parts)
-    trainer = Trainer(fabric, model, batches, options, times, parts, validator, records, report)
+    prepared = Prepared(options, fabric, model, training, validation, batches, times, parts)
+    records = _records(prepared, folder, config, state["step"])
+    trainer = prepared.trainer(records, report)
     trainer.load_state_dict(state)
     if records:
         folder.append("resume", step=trainer.step)
@@ -118,64 +103,10 @@ def _run(trainer: Trainer, records: Records | None, folder: RunFolder, report: R
     return folder
 
 
-def _load_data(options: TrainingOptions, metadata: ModelMetadata, report: Reporter) -> tuple[SliceSet, SliceSet | None]:
-    def load(folder: str) -> SliceSet:
-        slice_size = metadata.config.slice_size
-        return load_slices(Path(folder), slice_size, metadata.window, metadata.orientation, report)
-
-    slices = load(options.data)
-    if options.val_data is not None:
-        validation = load(options.val_data)
-        if validation.label_set.names != slices.label_set.names:
-            raise SAMedError(
-                f"{options.val_data} has the labels {', '.join(validation.label_set.names)}, but {options.data} has "
-                f"{', '.join(slices.label_set.names)}; validate on data with the same labels."
-            )
-        return slices, validation
-    training, held_out = split_cases(slices.case_names, options.val_cases, options.seed)
-    if not held_out:
-        return slices, None
-    return slices.subset(training), slices.subset(held_out)
-
-
-def _batches(fabric: Fabric, model: SAMed, slices: SliceSet, options: TrainingOptions) -> Batches:
-    augmentation = get_augmentation(options.augmentation)
-    return Batches(
-        slices,
-        model.config,
-        augmentation,
-        options.batch_size,
-        options.seed,
-        fabric.device,
-        fabric.global_rank,
-        fabric.world_size,
-    )
-
-
-def _parts(fabric: Fabric, model: SAMed, options: TrainingOptions, report: Reporter) -> int:
-    """Parts in which a step is computed."""
-    if options.accumulate:
-        return options.accumulate
-    mine = -(-options.batch_size // fabric.world_size)
-    mixed = fabric.strategy.precision.precision != "32-true"
-    parts = parts_that_fit(model.config, mine, fabric.device, mixed)
-    if parts > 1:
-        report.note(f"The memory does not hold a batch: each step is computed in {parts} parts (see --accumulate).")
-    return parts
-
-
-def _validator(fabric: Fabric, validation: SliceSet | None, options: TrainingOptions, parts: int) -> Validator | None:
-    if validation is None:
+def _records(prepared: Prepared, folder: RunFolder, config: dict[str, Any], step: int = 0) -> Records | None:
+    if prepared.fabric.global_rank > 0:
         return None
-    at_once = max(1, options.batch_size // fabric.world_size // parts)
-    return Validator(validation, fabric.device, at_once, fabric.global_rank, fabric.world_size)
-
-
-def _records(
-    fabric: Fabric, folder: RunFolder, model: SAMed, options: TrainingOptions, config: dict[str, Any], step: int = 0
-) -> Records | None:
-    if fabric.global_rank > 0:
-        return None
+    options = prepared.options
     recorded = (
         "batch_size",
         "lr",
@@ -195,17 +126,11 @@ def _records(
     }
     if options.start:
         provenance["training"]["start"] = Path(options.start).name
-    return Records(folder, model.metadata.label_set, provenance, options.save_pth, step)
+    return Records(folder, prepared.model.metadata.label_set, provenance, options.save_pth, step)
 
 
-def _describe(slices: SliceSet) -> dict[str, Any]:
-    present = {label.name: (slices.labels == label.value).any(axis=(1, 2)) for label in slices.label_set}
-    return {
-        "cases": list(slices.case_names),
-        "slices": len(slices.images),
-        "slice_size": int(slices.images.shape[-1]),
-        "slices_with": {name: int(np.count_nonzero(found)) for name, found in present.items()},
-    }
+def _describe_data(training: SliceSet, validation: SliceSet | None) -> dict[str, Any]:
+    return {"training": describe(training), "validation": validation and describe(validation)}
 
 
 def _check_unchanged(before: dict[str, Any], now: dict[str, Any]) -> None:
@@ -234,11 +159,10 @@ def _software() -> dict[str, str]:
     return {"SAMedLib": SAMedLib.__version__, "torch": torch.__version__, "python": platform.python_version()}
 
 
-def _say_plan(
-    report: Reporter, model: SAMed, options: TrainingOptions, config: dict[str, Any], times: Timetable
-) -> None:
+def _say_plan(report: Reporter, prepared: Prepared, data: dict[str, Any]) -> None:
     """What will happen, before it does."""
-    training, validation = config["data"]["training"], config["data"]["validation"]
+    model, options, times = prepared.model, prepared.options, prepared.times
+    training, validation = data["training"], data["validation"]
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     total = sum(p.numel() for p in model.parameters())
     counts = ", ".join(f"{name} {count}" for name, count in training["slices_with"].items())

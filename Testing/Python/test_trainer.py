@@ -366,7 +366,7 @@ def test_a_loss_that_is_not_a_number_ends_the_run_and_keeps_the_last_save(small,
         slices.images[0] = np.nan
         return slices
 
-    monkeypatch.setattr("SAMedLib.training.job.load_slices", one_slice_is_broken)
+    monkeypatch.setattr("SAMedLib.training.preparation.load_slices", one_slice_is_broken)
     with pytest.raises(SAMedError, match=r"not a number at step \d; start again with a --lr below 0.003"):
         train(small, tmp_path / "run")
     state = torch.load(tmp_path / "run" / "state.pt", weights_only=True)
