@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from slicer.i18n import tr as _
 from SAMedSlicerLib.Host import Host
 from SAMedSlicerLib.Job import Job, JobError
 from SAMedSlicerLib.JobMonitor import JobMonitor
+from SAMedSlicerLib.Steps import Steps
 
 # lines of a child's messages that "Details" shows; a message box cannot scroll
 _DETAIL_LINES = 40
-_CANCELLED = 130
+_BAR = 1000
 
 
 class JobStrip:
@@ -47,22 +49,22 @@ class JobStrip:
         self._host = host
         self._onStart = onStart
         self._cancelText = cancelText or _("Cancel")
-        self._idle: tuple[str, str] | None = None
+        self._idle: tuple[str, str] = ("", "")
         self._monitor: JobMonitor | None = None
+        self._steps: Steps | None = None
         self._job: Job | None = None
-        self._folder: Path | None = None
+        self._names: Mapping[str, str] = {}
         self._cancelling = False
-        self._prefix = ""
         self._details = ""
         self._onEvent: Callable[[dict], None] | None = None
-        self._onFinished: Callable[[Job, bool, str], None] | None = None
+        self._onFinished: Callable[..., None] | None = None
         progressBar.visible = False
         button.connect("clicked(bool)", self._onClicked)
         statusLabel.connect("linkActivated(QString)", self._onDetails)
 
     @property
     def busy(self) -> bool:
-        return self._monitor is not None
+        return self._monitor is not None or self._steps is not None
 
     @property
     def job(self) -> Job | None:
@@ -81,8 +83,12 @@ class JobStrip:
         detached: bool = False,
         onEvent: Callable[[dict], None] | None = None,
         onFinished: Callable[[Job, bool, str], None] | None = None,
+        names: Mapping[str, str] | None = None,
     ) -> bool:
-        """Start `samed COMMAND` as a job in `folder`.
+        """Start `samed COMMAND` as a job in `folder`, which is for the job's files only.
+
+        Args:
+            names: what the scans that the job names are called for the user.
 
         Returns:
             whether it runs now. If it cannot be started, or another one runs, the reason is in the status line; in
@@ -98,32 +104,46 @@ class JobStrip:
             if onFinished:
                 onFinished(job, False, str(error))
             return False
-        self.watch(job, folder, onEvent, onFinished)
+        self.watch(job, onEvent, onFinished, names)
         return True
 
     def watch(
         self,
         job: Job,
-        folder: Path,
         onEvent: Callable[[dict], None] | None = None,
         onFinished: Callable[[Job, bool, str], None] | None = None,
+        names: Mapping[str, str] | None = None,
     ) -> None:
         """Show a job that runs already, such as one found again after a restart."""
-        self._job, self._folder = job, Path(folder)
+        self._job = job
         self._onEvent, self._onFinished = onEvent, onFinished
-        self._idle = (self._button.text, self._button.toolTip)
-        self._button.text = self._cancelText
-        self._button.toolTip = ""
-        self._button.enabled = True
-        self._progressBar.setRange(0, 0)
-        self._progressBar.visible = True
-        self.say(_("Starting ..."))
+        self._names = names or {}
+        self._begin()
         self._monitor = JobMonitor(self._host.timer(), self._onJobEvent, self._onJobFinished)
         self._monitor.watch(job)
 
+    def work(
+        self,
+        steps: Iterator[str],
+        onFinished: Callable[[bool, str], None],
+        expected: tuple[type[Exception], ...] = (),
+    ) -> None:
+        """Do short pieces of work here, in this process, with the same button and line; see Steps.
+
+        onFinished(ok, message) follows once, also after Cancel, which takes effect between two pieces.
+        """
+        self._onFinished = onFinished
+        self._begin()
+        self._steps = Steps(self._host.timer(), steps, self.say, self._onStepsFinished, expected)
+        self._steps.start()
+
     def cancel(self) -> None:
         """Ask the job to stop; it is ended by force if it does not listen."""
-        if self._monitor is None or self._cancelling:
+        if self._cancelling or not self.busy:
+            return
+        if self._steps is not None:
+            self._steps.stop()
+            self._onStepsFinished(_("Cancelled."))
             return
         self._cancelling = True
         self._button.enabled = False
@@ -139,16 +159,18 @@ class JobStrip:
             self._restore()
 
     def abandon(self) -> None:
-        """End the job at once and tell nobody: the scene, the module or the application is going away."""
-        if self._monitor is not None and self._job is not None:
-            job = self._job
-            self._monitor.detach()
-            self._restore()
-            job.kill()
+        """End the job at once and tell nobody: the scene, the module or the application is going away.
 
-    def setPrefix(self, text: str) -> None:
-        """What stands before the progress, such as which volume of several it is."""
-        self._prefix = text
+        A detached job runs on.
+        """
+        monitor, steps = self._monitor, self._steps
+        if self.busy:
+            self._restore()
+            self.say("")
+        if steps is not None:
+            steps.stop()
+        if monitor is not None:
+            monitor.close()
 
     def say(self, text: str, details: str = "") -> None:
         """Show a sentence; `details` are behind a link."""
@@ -174,38 +196,59 @@ class JobStrip:
         progress = self._monitor.progress if self._monitor else None
         if event.get("event") != "progress" or progress is None or self._cancelling:
             return
-        # a stage of one step would jump from empty to full; a bar without end says that it goes on
-        self._progressBar.setRange(0, progress.total if progress.total > 1 else 0)
-        self._progressBar.value = progress.done
-        self.say(f"{self._prefix}{progress.text}")
+        # without anything to count, a bar without end says that it goes on
+        self._progressBar.setRange(0, 0 if progress.fraction is None else _BAR)
+        self._progressBar.value = int(_BAR * (progress.fraction or 0))
+        self.say(replace(progress, scanName=self._names.get(progress.scanName, progress.scanName)).text)
 
     def _onJobFinished(self, job: Job) -> None:
         # whoever pressed Cancel wants no result, also if it was there just before
-        cancelled = self._cancelling or job.returnCode == _CANCELLED
-        ok = job.returnCode == 0 and not cancelled
-        message = "" if ok else _("Cancelled.") if cancelled else job.lastWords()
-        details = "" if ok or cancelled else self._messages()
+        cancelled = self._cancelling or job.cancelled
+        ok = job.succeeded and not cancelled
+        details = "" if ok or cancelled else _messages(job)
+        message = "" if ok else _("Cancelled.") if cancelled else _failure(job)
+        # one sentence has no more to tell than that sentence
+        self._end(message, details if details.strip() != message.strip() else "", job, ok, message)
+
+    def _onStepsFinished(self, message: str) -> None:
+        self._end(message, "", not message, message)
+
+    def _begin(self) -> None:
+        self._idle = (self._button.text, self._button.toolTip)
+        self._cancelling = False
+        self._button.text = self._cancelText
+        self._button.toolTip = ""
+        self._button.enabled = True
+        self._progressBar.setRange(0, 0)
+        self._progressBar.visible = True
+        self.say(_("Starting ..."))
+
+    def _end(self, text: str, details: str, *outcome: Any) -> None:
         onFinished = self._onFinished
         self._restore()
-        # a job that failed with one sentence has no more to tell than that sentence
-        self.say(message, details if details.strip() != message.strip() else "")
+        self.say(text, details)
         if onFinished:
-            onFinished(job, ok, message)
-
-    def _messages(self) -> str:
-        """The end of what the child wrote for people."""
-        try:
-            text = (self._folder / "messages.txt").read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return ""
-        return "\n".join(text.splitlines()[-_DETAIL_LINES:])
+            onFinished(*outcome)
 
     def _restore(self) -> None:
         """Back to a button that starts."""
-        self._monitor = self._job = self._folder = self._onEvent = self._onFinished = None
+        self._monitor = self._steps = self._job = self._onEvent = self._onFinished = None
         self._cancelling = False
-        self._prefix = ""
         self._progressBar.visible = False
-        if self._idle:
-            self._button.text, self._button.toolTip = self._idle
+        self._button.text, self._button.toolTip = self._idle
         self._button.enabled = True
+
+
+def _messages(job: Job) -> str:
+    """The end of what the child wrote for people."""
+    try:
+        text = (job.folder / "messages.txt").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(text.splitlines()[-_DETAIL_LINES:])
+
+
+def _failure(job: Job) -> str:
+    """The job's last words, without the file that "Details" shows and that may be gone by then."""
+    where = _("The full text is in {path}.").format(path=job.folder / "messages.txt")
+    return job.lastWords().replace(where, "").strip() or _("The work ended unexpectedly; please try again.")
