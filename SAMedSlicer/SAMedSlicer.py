@@ -4,7 +4,6 @@ from functools import partial
 from pathlib import Path
 
 import qt
-
 import slicer
 from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.i18n import tr as _
@@ -32,7 +31,8 @@ class SAMedSlicer(ScriptedLoadableModule):
         )
         self.parent.helpText += self.getDefaultModuleDocumentationLink()
         self.parent.acknowledgementText = _(
-            "Method: Zhang and Liu, Customized Segment Anything Model for Medical Image Segmentation, arXiv 2304.13785. "
+            "Method: Zhang and Liu, Customized Segment Anything Model for Medical Image Segmentation, "
+            "arXiv 2304.13785. "
             "It builds on the Segment Anything Model by Meta AI (Apache 2.0)."
         )
         slicer.app.connect("startupCompleted()", registerSampleData)

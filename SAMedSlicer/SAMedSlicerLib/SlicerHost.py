@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import qt
-
 import slicer
+from slicer.i18n import tr as _
+
 from SAMedSlicerLib.ChildPython import ChildPython
 from SAMedSlicerLib.SetUp import SetUp
-from slicer.i18n import tr as _
 
 _TITLE = "SAMed"
 
