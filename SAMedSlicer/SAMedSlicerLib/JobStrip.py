@@ -13,11 +13,13 @@ from slicer.i18n import tr as _
 from SAMedSlicerLib.Host import Host
 from SAMedSlicerLib.Job import Job, JobError
 from SAMedSlicerLib.JobMonitor import JobMonitor
+from SAMedSlicerLib.Progress import Progress
 from SAMedSlicerLib.Steps import Steps
 
 # lines of a child's messages that "Details" shows; a message box cannot scroll
 _DETAIL_LINES = 40
 _BAR = 1000
+_PATIENCE_S = 10
 
 
 class JobStrip:
@@ -32,6 +34,9 @@ class JobStrip:
         progressBar, statusLabel: the label also carries the "Details" link of a job that failed.
         onStart: called on a click of the button when nothing runs. A click during a job always cancels it.
         cancelText: what the button is called meanwhile.
+        patience_s: how long after a cancel a job may go on before it is ended by force. Where that is long, the button
+            then ends it at once, after a question.
+        describe: says how far the job is; Progress.text where there is none.
     """
 
     def __init__(
@@ -42,6 +47,8 @@ class JobStrip:
         host: Host,
         onStart: Callable[[], None] | None = None,
         cancelText: str = "",
+        patience_s: float = _PATIENCE_S,
+        describe: Callable[[Progress], str] | None = None,
     ) -> None:
         self._button = button
         self._progressBar = progressBar
@@ -49,6 +56,8 @@ class JobStrip:
         self._host = host
         self._onStart = onStart
         self._cancelText = cancelText or _("Cancel")
+        self._patience_s = patience_s
+        self._describe = describe or (lambda progress: progress.text)
         self._idle: tuple[str, str] = ("", "")
         self._monitor: JobMonitor | None = None
         self._steps: Steps | None = None
@@ -146,11 +155,16 @@ class JobStrip:
             self._onStepsFinished(_("Cancelled."))
             return
         self._cancelling = True
-        self._button.enabled = False
-        self._button.toolTip = _("The work ends after the current step, at the latest in 10 seconds.")
         self._progressBar.setRange(0, 0)
-        self.say(_("Cancelling ..."))
-        self._monitor.cancel()
+        if self._patience_s > _PATIENCE_S:
+            self._button.text = _("End now")
+            self._button.toolTip = _("Ends the work without waiting for it to save.")
+            self.say(_("Stopping after the current step, then saving ..."))
+        else:
+            self._button.enabled = False
+            self._button.toolTip = _("The work ends after the current step, at the latest in 10 seconds.")
+            self.say(_("Cancelling ..."))
+        self._monitor.cancel(self._patience_s)
 
     def detach(self) -> None:
         """Stop watching and let the job run on."""
@@ -181,10 +195,18 @@ class JobStrip:
         self._statusLabel.text = shown
 
     def _onClicked(self, checked: bool = False) -> None:
-        if self.busy:
+        if self._cancelling:
+            self._endNow()
+        elif self.busy:
             self.cancel()
         elif self._onStart:
             self._onStart()
+
+    def _endNow(self) -> None:
+        job = self._job
+        question = _("What was done since the last save is lost. End the work now?")
+        if job is not None and self._host.confirm(question) and job is self._job:
+            job.terminate(force=True)
 
     def _onDetails(self, link: str) -> None:
         if self._details:
@@ -199,7 +221,8 @@ class JobStrip:
         # without anything to count, a bar without end says that it goes on
         self._progressBar.setRange(0, 0 if progress.fraction is None else _BAR)
         self._progressBar.value = int(_BAR * (progress.fraction or 0))
-        self.say(replace(progress, scanName=self._names.get(progress.scanName, progress.scanName)).text)
+        named = replace(progress, scanName=self._names.get(progress.scanName, progress.scanName))
+        self.say(self._describe(named))
 
     def _onJobFinished(self, job: Job) -> None:
         # whoever pressed Cancel wants no result, also if it was there just before
