@@ -11,11 +11,12 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
 from SAMedLib.errors import Cancelled
+from SAMedLib.parent import parent_watch
 
 
 class Reporter:
@@ -25,21 +26,29 @@ class Reporter:
         stream: where JSON lines go, None to talk to a person instead.
         stop_file: the job is cancelled once this file exists.
         silent: say nothing at all (ranks other than 0, tests, library use).
+        wanted: whether anybody still waits for the job, such as parent_watch(); it is cancelled once nobody does.
     """
 
-    def __init__(self, stream: TextIO | None = None, stop_file: Path | None = None, silent: bool = False) -> None:
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        stop_file: Path | None = None,
+        silent: bool = False,
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._stream = stream
         self._stop_file = stop_file
         self._silent = silent
+        self._wanted = wanted
         self._bar = None
         self._stage: str | None = None
 
     @property
     def stop_requested(self) -> bool:
-        return self._stop_file is not None and self._stop_file.exists()
+        return (self._stop_file is not None and self._stop_file.exists()) or not self._wanted()
 
     def check_cancelled(self) -> None:
-        """Raises Cancelled if the stop file is there."""
+        """Raises Cancelled if the stop file is there, or nobody waits any more."""
         if self.stop_requested:
             raise Cancelled
 
@@ -117,8 +126,9 @@ SILENT = Reporter(silent=True)
 @contextlib.contextmanager
 def reporter(events: bool, stop_file: Path | None = None, silent: bool = False) -> Iterator[Reporter]:
     """A Reporter for a command. With `events`, standard output is kept for JSON lines while it is open."""
+    wanted = parent_watch()
     if not events:
-        report = Reporter(stop_file=stop_file, silent=silent)
+        report = Reporter(stop_file=stop_file, silent=silent, wanted=wanted)
         try:
             yield report
         finally:
@@ -129,7 +139,7 @@ def reporter(events: bool, stop_file: Path | None = None, silent: bool = False) 
     os.dup2(2, 1)  # whatever else prints, a C library included, lands on standard error
     stream = os.fdopen(events_fd, "w", encoding="utf-8", newline="\n")
     try:
-        yield Reporter(stream=stream, stop_file=stop_file, silent=silent)
+        yield Reporter(stream=stream, stop_file=stop_file, silent=silent, wanted=wanted)
     finally:
         sys.stdout.flush()
         stream.flush()
