@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from SAMedLib.errors import SAMedError
+from SAMedLib.evaluation.cases import Case
 from SAMedLib.evaluation.mapping import SourceLabel, parse_map
 from SAMedLib.evaluation.pairs import Understanding, pair_files, read_cases
-from SAMedLib.evaluation.pictures import Case, Picture
+from SAMedLib.evaluation.pictures import Picture
 from SAMedLib.evaluation.protocols import MM, get_protocol
 from SAMedLib.evaluation.runs import Evaluation, Scoring
 from SAMedLib.evaluation.summary import Run

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from SAMedLib.errors import SAMedError
+from SAMedLib.evaluation.cases import Case
 from SAMedLib.evaluation.labelfiles import Labels, case_of, check_same_grid, read_mapped
 from SAMedLib.evaluation.mapping import SourceLabel
-from SAMedLib.evaluation.pictures import Case
 from SAMedLib.imaging.volume import IMAGE_EXTENSIONS, read_volume, window
 from SAMedLib.organs import LabelSet
 
@@ -93,7 +93,8 @@ def read_cases(
         direction = None if geometry is None else geometry.direction
         image = _image(pictures[case], reference) if case in pictures else None
         treatments = (f"predictions: {prediction.treatment}", f"references: {reference.treatment}")
-        yield Case(case, prediction.array, reference.array, spacing, direction, image, treatments)
+        origin = None if geometry is None else geometry.origin
+        yield Case(case, prediction.array, reference.array, spacing, direction, image, treatments, origin)
 
 
 def _image(path: Path, reference: Labels) -> np.ndarray:

@@ -11,8 +11,8 @@ from SAMedLib.data.dataset_index import INDEX_NAME
 from SAMedLib.data.folders import DatasetFolder
 from SAMedLib.data.prepared import ORIENTATION, WINDOW, list_test_cases, read_test_case
 from SAMedLib.errors import SAMedError
+from SAMedLib.evaluation.cases import Case
 from SAMedLib.evaluation.mapping import SourceLabel, apply_map, code_of, describe, resolve
-from SAMedLib.evaluation.pictures import Case
 from SAMedLib.events import SILENT, Reporter
 from SAMedLib.imaging.orientation import reorient, restore
 from SAMedLib.imaging.volume import window
@@ -76,6 +76,7 @@ def predict_cases(
                 f"predictions: {describe(predicted, found, label_set)}",
                 f"references: {describe(sources, wanted, label_set)}",
             ),
+            case.origin,
         )
 
 
@@ -91,7 +92,8 @@ def _of_dataset(segmenter: Segmenter, data: Path, report: Reporter) -> Iterator[
         geometry = volume.geometry
         image = window(volume.array, *segmenter.model.metadata.window)
         prediction = segmenter.segment(volume, report)
-        yield Case(name, prediction, labels, geometry.spacing[::-1], geometry.direction, image), sources
+        spacing, direction, origin = geometry.spacing[::-1], geometry.direction, geometry.origin
+        yield Case(name, prediction, labels, spacing, direction, image, origin=origin), sources
 
 
 def _of_prepared(segmenter: Segmenter, data: Path, report: Reporter) -> Iterator[tuple[Case, list[SourceLabel]]]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from SAMedLib.evaluation.places import Place
+from SAMedLib.evaluation.protocols import OrganScore
 from SAMedLib.evaluation.runs import Evaluation
 from SAMedLib.evaluation.summary import DSC, HD95, MEASURES, Difference, Estimate, Run, compare, overall, per_organ
 from SAMedLib.evaluation.tables import Table, all_measures, comparisons, presence_note, table_1
@@ -73,7 +76,7 @@ def _run(evaluation: Evaluation, run: Run) -> dict[str, Any]:
     cases = [
         {
             "case": result.case,
-            "organs": [{field: getattr(score, field) for field in _FIELDS} for score in result.scores],
+            "organs": [_organ(score, place) for score, place in zip_longest(result.scores, result.places)],
         }
         for result in run.results
     ]
@@ -84,6 +87,12 @@ def _run(evaluation: Evaluation, run: Run) -> dict[str, Any]:
         "presence": {kind: run.count(kind) for kind in ("found", "missed", "spurious", "absent")},
         "cases": cases,
     }
+
+
+def _organ(score: OrganScore, place: Place | None) -> dict[str, Any]:
+    """One organ of one case; `worst_slice` says where to look, None for an organ that neither side has."""
+    worst = None if place is None else asdict(place)
+    return {**{field: getattr(score, field) for field in _FIELDS}, "worst_slice": worst}
 
 
 def _differences(evaluation: Evaluation, run: Run) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from SAMedLib.evaluation.pictures import Case, Picture, picture_of
+from SAMedLib.evaluation.cases import Case
+from SAMedLib.evaluation.pictures import Picture, picture_of
+from SAMedLib.evaluation.places import worst_places
 from SAMedLib.evaluation.protocols import Protocol, evaluate_case
 from SAMedLib.evaluation.summary import CaseResult, Run
 from SAMedLib.events import SILENT, Reporter
@@ -76,8 +78,9 @@ class Scoring:
                 self.tolerance,
                 self.engine,
             )
-            picture = picture_of(case, scores, (alike or {}).get(case.name))
-            results.append(CaseResult(case.name, tuple(scores), picture))
+            places = worst_places(case, len(self.label_set.labels))
+            picture = picture_of(case, scores, places, (alike or {}).get(case.name))
+            results.append(CaseResult(case.name, tuple(scores), picture, places))
             treatments.update(dict.fromkeys(case.treatments))
             report.progress(f"evaluating {name}", len(results), total, case.name)
         return Run(name, tuple(results)), tuple(treatments)

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import stats
 
 from SAMedLib.evaluation.pictures import Picture
+from SAMedLib.evaluation.places import Place
 from SAMedLib.evaluation.protocols import RESAMPLES, SEED, OrganScore
 
 
@@ -47,11 +48,12 @@ DSC, HD95 = MEASURES[:2]
 
 @dataclass(frozen=True)
 class CaseResult:
-    """The scores of one case, in label order, and a picture of where it is worst."""
+    """The scores of one case, in label order, a picture of where it is worst, and where each organ is."""
 
     case: str
     scores: tuple[OrganScore, ...]
     picture: Picture | None = None
+    places: tuple[Place | None, ...] = ()
 
 
 @dataclass(frozen=True)

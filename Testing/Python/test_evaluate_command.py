@@ -77,6 +77,11 @@ def test_folders_in_different_formats_are_scored_as_the_published_script_would(f
     assert liver["dsc"] == pytest.approx(2 * (reference & prediction).sum() / (reference.sum() + prediction.sum()))
     assert liver["hd95"] == 1.0
     assert liver["reference_ml"] == pytest.approx(reference.sum() * 0.8 * 0.8 * 3 / 1000)
+    worst, wrong = liver["worst_slice"], reference ^ prediction
+    x, y, z = worst["voxel"]
+    assert wrong[z, y, x]
+    assert (worst["slice"], worst["wrong_voxels"]) == (z, wrong[z].sum())
+    assert worst["position"] == pytest.approx([-10 + 0.8 * x, 5 - 0.8 * y, 30 + 3 * z])
 
 
 def test_millimetres_come_with_intervals_and_missing_organs(folders, capsys):

@@ -8,7 +8,9 @@ from scipy import stats
 
 from SAMedLib.errors import SAMedError
 from SAMedLib.evaluation import OrganScore, evaluate_case
-from SAMedLib.evaluation.pictures import Case, picture_of
+from SAMedLib.evaluation.cases import Case
+from SAMedLib.evaluation.pictures import picture_of
+from SAMedLib.evaluation.places import worst_places
 from SAMedLib.evaluation.summary import DSC, CaseResult, Run, compare, overall, per_organ, worst_first
 from SAMedLib.imaging.orientation import restore
 from SAMedLib.organs import SYNAPSE
@@ -157,9 +159,43 @@ def test_pictures_are_upright_whatever_the_orientation(code):
     identity_to_code = [np.ascontiguousarray(restore(labels, direction, "LPS")) for labels in (prediction, reference)]
     stored = Case("a", *identity_to_code, tuple(spacing[letter] for letter in reversed(code)), direction)
     scores = evaluate_case(stored.prediction, stored.reference, SYNAPSE)
-    picture = picture_of(stored, scores)
+    picture = picture_of(stored, scores, worst_places(stored, 8))
     assert picture is not None
     assert (picture.organ, picture.slice_index) == (5, 1)
     np.testing.assert_array_equal(picture.reference, reference[1])
     np.testing.assert_array_equal(picture.prediction, prediction[1])
     assert picture.aspect == pytest.approx(0.8 / 0.5)
+
+
+@pytest.mark.parametrize("code", ["LPS", "LAS", "RAS", "SRA", "PIL"])
+def test_the_worst_slice_of_each_organ_is_found_in_the_grids_own_coordinates(code):
+    reference = np.zeros((5, 6, 8), np.uint8)
+    reference[1:4, 0:2, 0:2] = 5
+    prediction = reference.copy()
+    prediction[3, 2:5, 6] = 5  # made up, far off
+    prediction[1, 0, 0] = 0
+    reference[0:2, 5, 0:4] = prediction[0:2, 5, 0:4] = 7  # faultless, largest in slice 1
+    reference[1, 4, 0:2] = prediction[1, 4, 0:2] = 7
+    prediction[4, 5, 7] = 1  # spurious
+    letters = {"L": (1, 0, 0), "R": (-1, 0, 0), "P": (0, 1, 0), "A": (0, -1, 0), "S": (0, 0, 1), "I": (0, 0, -1)}
+    matrix = np.array([letters[letter] for letter in code], float).T
+    direction = tuple(matrix.reshape(-1))
+    stored = [np.ascontiguousarray(restore(labels, direction, "LPS")) for labels in (prediction, reference)]
+    spacing, origin = np.array((0.5, 0.8, 3.0)), np.array((10.0, -20.0, 30.0))
+    places = worst_places(Case("a", *stored, tuple(spacing[::-1]), direction, origin=tuple(origin)), 8)
+
+    liver, aorta, spleen = places[4], places[6], places[0]
+    assert (liver.slice, liver.wrong_voxels) == (3, 3)
+    assert (aorta.slice, aorta.wrong_voxels) == (1, 0)
+    assert (spleen.slice, spleen.wrong_voxels) == (4, 1)
+    assert places[1] is None
+    # the middle one of the three voxels made up
+    assert restore(np.arange(240).reshape(5, 6, 8), direction, "LPS")[liver.voxel[::-1]] == (3 * 6 + 3) * 8 + 6
+    np.testing.assert_allclose(liver.position, origin + matrix @ (spacing * liver.voxel))
+
+
+def test_the_worst_slice_has_no_position_where_the_data_tell_none():
+    labels = np.zeros((3, 4, 5), np.uint8)
+    labels[2, 1:3, 2] = 1
+    place = worst_places(Case("a", np.zeros_like(labels), labels), 8)[0]
+    assert (place.slice, place.voxel, place.position, place.wrong_voxels) == (2, (2, 1, 2), None, 2)
