@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from SAMedLib.command import make_parser, run
 from SAMedLib.errors import SAMedError
@@ -14,7 +15,7 @@ from SAMedLib.events import Reporter
 from SAMedLib.training.options import CHOICES, MODEL_SIZES, TrainingOptions
 
 _DEFAULTS = TrainingOptions(data="")
-_NOT_OF_THE_RUN = ("config", "output", "resume", "events", "stop_file")
+_NOT_OF_THE_RUN = ("config", "output", "resume", "check", "events", "stop_file")
 
 DESCRIPTION = """Train SAMed on a dataset folder (prepared Synapse, or nnU-Net/MSD layout): from a SAM base, from an
 adapter (published or ours, also with other labels), or from scratch. Without further options this is the published
@@ -28,8 +29,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = _recipe_arguments(parser, arguments) + arguments
     except SAMedError as error:
         parser.error(str(error))
-    if not {"-h", "--help", "--resume", "--data"} & {argument.partition("=")[0] for argument in arguments}:
-        parser.error("the following arguments are required: --data")
+    given = {argument.partition("=")[0] for argument in arguments}
+    missing = [
+        needed for needed, instead in (("--data", "--resume"), ("--output", "--check")) if not {needed, instead} & given
+    ]
+    if missing and not {"-h", "--help"} & given:
+        parser.error(f"the following arguments are required: {', '.join(missing)}")
     return run(parser, _train, arguments)
 
 
@@ -39,10 +44,22 @@ def _train(args: argparse.Namespace, report: Reporter) -> None:
 
     keep_freed_memory()
     given = {name: value for name, value in vars(args).items() if name not in _NOT_OF_THE_RUN}
-    if args.resume:
+    if args.check:
+        _check(given, args, report)
+    elif args.resume:
         resume(args.output, given, report)
     else:
         train(TrainingOptions(**given), args.output, report)
+
+
+def _check(given: dict[str, Any], args: argparse.Namespace, report: Reporter) -> None:
+    from SAMedLib.training.check import check
+
+    if args.resume:
+        raise SAMedError("--check looks at a new run; leave out --resume.")
+    found = check(TrainingOptions(**given), args.output, report)
+    report.say(found.as_text())
+    report.result(**found.to_json())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,7 +73,8 @@ def _parser() -> argparse.ArgumentParser:
         group.add_argument(f"--{name}", default=argparse.SUPPRESS, help=described, **kwargs)
 
     files = parser.add_argument_group("data and results")
-    files.add_argument("--output", type=Path, required=True, metavar="RUN", help="folder of this run")
+    files.add_argument("--output", type=Path, metavar="RUN", help="folder of this run")
+    files.add_argument("--check", action="store_true", help="look at data, time and memory; train and write nothing")
     files.add_argument("--resume", action="store_true", help="go on with the run in --output exactly where it stopped")
     files.add_argument("--config", type=Path, metavar="FILE.json", help="recipe: option names and values; these win")
     add(files, "data", "dataset folder", metavar="DIR")

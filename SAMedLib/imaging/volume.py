@@ -115,6 +115,24 @@ def read_volume(path: Path | str, series: str | None = None, frame: int | None =
     return Volume(array, Geometry.of(image), case_name(path), (*notes, *more, *intensity_notes(array, str(path))))
 
 
+def read_geometry(path: Path | str) -> Geometry:
+    """Where an image file's voxels lie; reads its header only.
+
+    Raises:
+        SAMedError: if it is no image of a kind that read_volume takes.
+    """
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    with contextlib.ExitStack() as stack:
+        try:
+            _read_information(reader, stack)
+        except RuntimeError as error:
+            raise SAMedError(f"{path} is not an image that can be read; get a fresh copy.") from error
+    if reader.GetDimension() != 3:
+        raise SAMedError(f"{path} has {reader.GetDimension()} dimensions instead of three.")
+    return Geometry(reader.GetSize(), reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
+
+
 def read_labels(path: Path | str) -> Volume:
     """Read a label map: .nii.gz, .nrrd, .mha, ..., or a .seg.nrrd whose segments share one layer.
 

@@ -11,6 +11,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from SAMedLib.durations import in_words
 from SAMedLib.errors import Cancelled, SAMedError
 from SAMedLib.events import SILENT, Reporter
 from SAMedLib.model import SAMed
@@ -262,7 +263,7 @@ class Trainer:
         if done == last:
             seconds = (self._pace[last] - self._pace[first]) / (last - first)
             remaining = seconds * (self._times.total_steps - self.step)
-            self._report.say(f"{seconds:.2f} s a step: {_duration(remaining)} to go, without validation.")
+            self._report.say(f"{seconds:.2f} s a step: {in_words(remaining)} to go, without validation.")
 
 
 class _ForLoss(nn.Module):
@@ -289,11 +290,3 @@ def make_optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.Op
 
 def _number(value: float | None) -> str:
     return "absent" if value is None else f"{value:.3f}"
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    if minutes < 1:
-        return "less than a minute"
-    hours, minutes = divmod(minutes, 60)
-    return f"about {hours} h {minutes:02d} min" if hours else f"about {minutes} min"
