@@ -163,8 +163,11 @@ def _measure(
 
 
 def _with_medpy(one: Measurement, prediction: np.ndarray, reference: np.ndarray, scale: np.ndarray) -> Measurement:
-    from medpy.metric.binary import dc
-    from medpy.metric.binary import hd95 as medpy_hd95
+    try:
+        from medpy.metric.binary import dc
+        from medpy.metric.binary import hd95 as medpy_hd95
+    except ModuleNotFoundError as error:  # there is no wheel of it, so that 3D Slicer goes without
+        raise SAMedError("--engine medpy needs the package medpy; leave it out for the same numbers.") from error
 
     predicted, referenced = prediction == one.value, reference == one.value
     distance = None if one.hd95 is None else float(medpy_hd95(predicted, referenced, voxelspacing=scale))

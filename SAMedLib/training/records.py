@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import datetime
 import time
-from typing import Any
-
-from torch.utils.tensorboard import SummaryWriter
+from typing import TYPE_CHECKING, Any
 
 from SAMedLib.model import SAMed
 from SAMedLib.organs import LabelSet
 from SAMedLib.training.figures import draw_curves
 from SAMedLib.training.run_folder import RunFolder
 from SAMedLib.training.state import save_state
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 _SECONDS_BETWEEN_FIGURES = 60
 
@@ -33,11 +34,13 @@ class Records:
         self._label_set = label_set
         self._provenance = provenance
         self._suffixes = (".safetensors", ".pth") if save_pth else (".safetensors",)
-        self._board = SummaryWriter(str(folder.tensorboard), purge_step=step + 1 if step else None)
+        self._board = _tensorboard(folder, purge_step=step + 1 if step else None)
         self._drawn = float("-inf")
 
     def metric(self, step: int, **values: Any) -> None:
         self.folder.append("metric", step=step, **values)
+        if self._board is None:
+            return
         for name, value in values.items():
             if isinstance(value, dict):
                 for part, number in value.items():
@@ -57,10 +60,21 @@ class Records:
 
     def draw(self, final: bool = False) -> None:
         """Draw the curves, but not more often than once a minute unless `final`."""
-        self._board.flush()
+        if self._board:
+            self._board.flush()
         if final or time.monotonic() - self._drawn > _SECONDS_BETWEEN_FIGURES:
             draw_curves(self.folder.events(), self._label_set, self.folder.figures / "curves.png")
             self._drawn = time.monotonic()
 
     def close(self) -> None:
-        self._board.close()
+        if self._board:
+            self._board.close()
+
+
+def _tensorboard(folder: RunFolder, purge_step: int | None) -> SummaryWriter | None:
+    """None where TensorBoard is not installed: 3D Slicer goes without, and draws the curves itself."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:  # also for one that is too old
+        return None
+    return SummaryWriter(str(folder.tensorboard), purge_step=purge_step)
