@@ -68,6 +68,8 @@ def run(
                 raise
             except OSError as error:
                 return _fail(report, _describe(error))
+            except ModuleNotFoundError as error:
+                return _fail(report, f"The Python package {error.name} is missing; install what SAMed needs, again.")
             except Exception as error:
                 if is_out_of_memory(error):
                     return _fail(report, "Memory ran out; close other programs or use a smaller batch.")
