@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from SAMedLib import __version__
-from SAMedLib.errors import SAMedError
+from SAMedLib.errors import Cancelled, SAMedError
 from SAMedLib.events import SILENT, Reporter
 from SAMedLib.files import write_then_rename
 from SAMedLib.imaging.overview import write_overview
@@ -95,7 +96,8 @@ def segment_file(
         present=choices.organs or None,
         metadata=record,
     )
-    report.progress("writing", 1, 1)
+    with contextlib.suppress(Cancelled):  # it is all there; who asked too late gets the result
+        report.progress("writing", 1, 1)
     return _chosen_volumes(labels, volume.geometry, metadata, choices)
 
 
