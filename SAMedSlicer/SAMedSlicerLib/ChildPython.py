@@ -81,25 +81,6 @@ class ChildPython:
                 pass  # where that is not allowed
         return subprocess.Popen(arguments, creationflags=flags, **options)
 
-    def run(self, command: Sequence[str], timeout_s: float = 120) -> subprocess.CompletedProcess:
-        """Run a short command and wait for it; what it prints is text in the result.
-
-        Raises:
-            OSError: if it cannot be started.
-            subprocess.TimeoutExpired: if it takes longer.
-        """
-        return subprocess.run(
-            self.arguments(command),
-            env=self.environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=timeout_s,
-            check=False,
-            creationflags=hiddenWindow(),
-        )
-
     def _libraryFolder(self) -> str:
         """The folder that holds SAMedLib: a Slicer in development mode does not pass it on."""
         spec = importlib.util.find_spec("SAMedLib")

@@ -149,7 +149,7 @@ class Job:
             return str(event["message"])
         if self._stopWasAsked:
             return _("Cancelled.")
-        return whyItEnded(self.command, self.returnCode, self.folder / _MESSAGES)
+        return whyItEnded(self.command, self.returnCode, self.folder / _MESSAGES, stays=self.detached)
 
     @property
     def _stopWasAsked(self) -> bool:

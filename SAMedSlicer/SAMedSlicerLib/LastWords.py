@@ -20,32 +20,31 @@ _WINDOWS_NO_MEMORY = {0xC0000017, 0xC000012D, 0xC00000FD}
 _WINDOWS_NO_LIBRARY = {0xC0000135, 0xC0000139, 0xC0000142}
 
 
-def whyItEnded(command: Sequence[str], returnCode: int | None, messages: Path) -> str:
+def whyItEnded(command: Sequence[str], returnCode: int | None, messages: Path, stays: bool) -> str:
     """One sentence or two: what happened, and what to do. For a child that said nothing itself through an event.
 
     Args:
         returnCode: of the process, None if nobody knows.
         messages: the file with all that it wrote to standard error.
+        stays: whether that file is there when the user reads the sentence, so that it is worth naming.
     """
     subject = _subject(command)
+    where = " " + _("The full text is in {path}.").format(path=messages) if stays else ""
     if returnCode is not None and (returnCode < 0 or returnCode >= 0xC0000000):
-        return _ofSignal(subject, returnCode, messages)
+        return _ofSignal(subject, returnCode) + where
     lines = _meaningfulLines(messages)
-    where = _("The full text is in {path}.").format(path=messages)
     for line in reversed(lines):
         sentence = _ofLine(line)
         if sentence:
-            return f"{sentence} {where}"
+            return sentence + where
     if lines and returnCode not in (None, 0):
-        return _("{subject} ended unexpectedly: {line}. {where}").format(
-            subject=subject, line=_short(lines[-1]), where=where
-        )
+        return _("{subject} ended unexpectedly: {line}.").format(subject=subject, line=_short(lines[-1])) + where
     if returnCode is None:
         return _(
             "{subject} ended unexpectedly, and nobody saw how; perhaps memory ran out, or the computer was restarted."
         ).format(subject=subject)
-    return _("{subject} ended unexpectedly (exit code {code}). {where}").format(
-        subject=subject, code=returnCode, where=where
+    return _("{subject} ended unexpectedly (exit code {code}); please try again.").format(
+        subject=subject, code=returnCode
     )
 
 
@@ -61,7 +60,7 @@ def _subject(command: Sequence[str]) -> str:
     return names.get(command[0] if command else "", _("The work"))
 
 
-def _ofSignal(subject: str, returnCode: int, messages: Path) -> str:
+def _ofSignal(subject: str, returnCode: int) -> str:
     number = -returnCode if 0 > returnCode > -65 else 0
     status = returnCode & 0xFFFFFFFF
     if number == 9 or status in _WINDOWS_NO_MEMORY:
@@ -78,8 +77,8 @@ def _ofSignal(subject: str, returnCode: int, messages: Path) -> str:
     name = signal.Signals(number).name if number in set(signal.Signals) else hex(status)
     return _(
         "{subject} crashed ({name}); try again with CPU as the device, and if it crashes there too, reinstall PyTorch "
-        "in the module PyTorch Utils. The full text is in {path}."
-    ).format(subject=subject, name=name, path=messages)
+        "in the module PyTorch Utils."
+    ).format(subject=subject, name=name)
 
 
 def _ofLine(line: str) -> str:
