@@ -15,6 +15,7 @@ COMMANDS = {
     "evaluate": ("SAMedLib.evaluate", "DSC, HD95 and more, of predictions or of a model"),
     "experiment": ("SAMedLib.experiment", "train and compare several runs, as a recipe says"),
     "prepare": ("SAMedLib.prepare", "make a dataset: Synapse (BTCV), own segmentations, phantoms"),
+    "devices": ("SAMedLib.devices", "where a model can run here, and how long it takes"),
     "weights": ("SAMedLib.weights.__main__", "list, download, import and describe model files"),
     "demo": ("SAMedLib.demo", "segment a made-up CT with the embedded model"),
 }
