@@ -81,6 +81,11 @@ class JobStrip:
         return self._job
 
     @property
+    def details(self) -> str:
+        """What is behind the link beside the sentence."""
+        return self._details
+
+    @property
     def cancelling(self) -> bool:
         """Whether the running job was asked to stop."""
         return self._cancelling
@@ -127,7 +132,7 @@ class JobStrip:
         self._job = job
         self._onEvent, self._onFinished = onEvent, onFinished
         self._names = names or {}
-        self._begin()
+        self._begin(_("Starting ..."))
         self._monitor = JobMonitor(self._host.timer(), self._onJobEvent, self._onJobFinished)
         self._monitor.watch(job)
 
@@ -142,7 +147,7 @@ class JobStrip:
         onFinished(ok, message) follows once, also after Cancel, which takes effect between two pieces.
         """
         self._onFinished = onFinished
-        self._begin()
+        self._begin("")
         self._steps = Steps(self._host.timer(), steps, self.say, self._onStepsFinished, expected)
         self._steps.start()
 
@@ -236,7 +241,7 @@ class JobStrip:
     def _onStepsFinished(self, message: str) -> None:
         self._end(message, "", not message, message)
 
-    def _begin(self) -> None:
+    def _begin(self, text: str) -> None:
         self._idle = (self._button.text, self._button.toolTip)
         self._cancelling = False
         self._button.text = self._cancelText
@@ -244,7 +249,7 @@ class JobStrip:
         self._button.enabled = True
         self._progressBar.setRange(0, 0)
         self._progressBar.visible = True
-        self.say(_("Starting ..."))
+        self.say(text)
 
     def _end(self, text: str, details: str, *outcome: Any) -> None:
         onFinished = self._onFinished
