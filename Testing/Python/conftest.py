@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from slicer_fixtures import scene, slicer_app  # noqa: F401
+
 # the folder of real CT and golden files that may stand beside a checkout
 SHARED = Path(os.environ.get("SAMED_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 
