@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -24,6 +26,7 @@ class Case:
         image: float [Z, Y, X] in [0, 1] on the same grid, None without one.
         treatments: how the labels of either side were mapped, for the report.
         origin: LPS position in mm of the centre of voxel (0, 0, 0), None if the data do not tell.
+        files: what "prediction", "reference" and "image" were read from, as far as they are files.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Case:
     image: np.ndarray | None = None
     treatments: tuple[str, ...] = ()
     origin: tuple[float, float, float] | None = None
+    files: Mapping[str, Path] = field(default_factory=dict)
 
     def upright(self, array: np.ndarray) -> np.ndarray:
         """A view with slices from the feet up, rows from anterior to posterior, columns from the patient's right."""

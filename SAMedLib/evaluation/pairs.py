@@ -94,7 +94,10 @@ def read_cases(
         image = _image(pictures[case], reference) if case in pictures else None
         treatments = (f"predictions: {prediction.treatment}", f"references: {reference.treatment}")
         origin = None if geometry is None else geometry.origin
-        yield Case(case, prediction.array, reference.array, spacing, direction, image, treatments, origin)
+        files = {"prediction": prediction_path, "reference": reference_path}
+        if case in pictures:
+            files["image"] = pictures[case]
+        yield Case(case, prediction.array, reference.array, spacing, direction, image, treatments, origin, files)
 
 
 def _image(path: Path, reference: Labels) -> np.ndarray:

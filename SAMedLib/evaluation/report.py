@@ -76,6 +76,7 @@ def _run(evaluation: Evaluation, run: Run) -> dict[str, Any]:
     cases = [
         {
             "case": result.case,
+            "files": {role: str(path.absolute()) for role, path in result.files.items()},
             "organs": [_organ(score, place) for score, place in zip_longest(result.scores, result.places)],
         }
         for result in run.results

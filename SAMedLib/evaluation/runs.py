@@ -80,7 +80,7 @@ class Scoring:
             )
             places = worst_places(case, len(self.label_set.labels))
             picture = picture_of(case, scores, places, (alike or {}).get(case.name))
-            results.append(CaseResult(case.name, tuple(scores), picture, places))
+            results.append(CaseResult(case.name, tuple(scores), picture, places, case.files))
             treatments.update(dict.fromkeys(case.treatments))
             report.progress(f"evaluating {name}", len(results), total, case.name)
         return Run(name, tuple(results)), tuple(treatments)

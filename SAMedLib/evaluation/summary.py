@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from scipy import stats
@@ -48,12 +49,20 @@ DSC, HD95 = MEASURES[:2]
 
 @dataclass(frozen=True)
 class CaseResult:
-    """The scores of one case, in label order, a picture of where it is worst, and where each organ is."""
+    """The scores of one case.
+
+    Attributes:
+        scores: in label order.
+        picture: of where the case is worst.
+        places: where each organ is worst, in label order.
+        files: see `Case.files`.
+    """
 
     case: str
     scores: tuple[OrganScore, ...]
     picture: Picture | None = None
     places: tuple[Place | None, ...] = ()
+    files: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,12 @@ def test_folders_in_different_formats_are_scored_as_the_published_script_would(f
     by_hand = np.array([[float(row["dsc"]) for row in rows if row["organ"] == name] for name in SYNAPSE.names])
     report = json.loads((out / "a.json").read_text())
     assert report["runs"][0]["mean"]["dsc"]["mean"] == pytest.approx(by_hand.mean(axis=1).mean())
-    liver = report["runs"][0]["cases"][0]["organs"][4]
+    first = report["runs"][0]["cases"][0]
+    assert first["files"] == {
+        "prediction": str(folders / "shifted" / "case0.nrrd"),
+        "reference": str(folders / "references" / "case0.nii.gz"),
+    }
+    liver = first["organs"][4]
     reference, prediction = organs(0) == 5, np.roll(organs(0) == 5, 1, axis=1)
     assert liver["dsc"] == pytest.approx(2 * (reference & prediction).sum() / (reference.sum() + prediction.sum()))
     assert liver["hd95"] == 1.0
