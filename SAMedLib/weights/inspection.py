@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from SAMedLib.errors import SAMedError
+from SAMedLib.weights.pickled import MoreThanTensors, read_shapes
 
 # width and depth of the image encoder (segment_anything/build_sam.py)
 ENCODERS = {(768, 12): "vit_b", (1024, 24): "vit_l", (1280, 32): "vit_h"}
@@ -169,17 +170,14 @@ def _not_a_pth(path: Path) -> str:
 
 
 def _pth_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    import torch
-
     try:
-        tensors = torch.load(str(path), map_location="meta", weights_only=True, mmap=True)
-    except Exception as error:  # torch raises anything from KeyError to RuntimeError for a damaged file
+        return read_shapes(path)
+    except MoreThanTensors as error:
+        raise SAMedError(
+            f"{path} holds more than named tensors (a training state?); give a plain state dict."
+        ) from error
+    except Exception as error:  # unpickling what is damaged raises anything
         raise SAMedError(f"{path} is damaged and cannot be read; get it again.") from error
-    if not isinstance(tensors, dict) or not all(
-        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in tensors.items()
-    ):
-        raise SAMedError(f"{path} holds more than named tensors (a training state?); give a plain state dict.")
-    return {key: tuple(value.shape) for key, value in tensors.items()}
 
 
 def describe(format: str, shapes: Mapping[str, tuple[int, ...]], metadata: Mapping[str, Any]) -> Inspection:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import pickle
 import struct
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -142,3 +144,34 @@ def test_the_golden_adapter_of_the_published_implementation_is_read(golden):
     found = inspect_weights(golden / "samed_w4_lora.pth")
     assert (found.layout, found.kind, found.rank, found.num_classes) == ("SAMed", "adapter", 4, 9)
     assert inspect_weights(golden / "samed_w4_base_sam_state.pth").kind == "base"
+
+
+def test_the_shapes_of_a_pth_file_are_read_without_torch(tmp_path):
+    layer = torch.nn.Linear(5, 3, bias=False)
+    tensors = {
+        "w_a_000": layer.weight,  # a parameter
+        "view": torch.zeros(4, 6).t()[1:3],
+        "scalar": torch.tensor(2.5, dtype=torch.float64),
+        "nothing": torch.zeros(0, 7),
+        **{str(dtype): torch.zeros(2, 1, dtype=dtype) for dtype in (torch.bool, torch.bfloat16, torch.int64)},
+    }
+    torch.save(tensors, tmp_path / "some.pth")
+    torch.save(layer.state_dict(), tmp_path / "module.pth")
+    code = "import sys\nfrom pathlib import Path\nfrom SAMedLib.weights import pickled, inspection\n"
+    code += "for name in sys.argv[1:]: inspection.inspect_weights(Path(name)); print(pickled.read_shapes(Path(name)))\n"
+    code += "assert 'torch' not in sys.modules"
+    paths = [str(tmp_path / name) for name in ("some.pth", "module.pth")]
+    ran = subprocess.run([sys.executable, "-c", code, *paths], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    some, module = (ast.literal_eval(line) for line in ran.stdout.splitlines())
+    assert some == {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    assert module == {"weight": (3, 5)}
+
+
+def test_a_pth_file_whose_numbers_are_cut_off_is_damaged(tmp_path):
+    torch.save({"a": torch.zeros(100)}, tmp_path / "whole.pth")
+    with zipfile.ZipFile(tmp_path / "whole.pth") as whole, zipfile.ZipFile(tmp_path / "cut.pth", "w") as cut:
+        for name in whole.namelist():
+            cut.writestr(name, whole.read(name)[:40] if name.endswith("data/0") else whole.read(name))
+    with pytest.raises(SAMedError, match=r"cut\.pth is damaged"):
+        inspect_weights(tmp_path / "cut.pth")
