@@ -2,12 +2,13 @@
 
 One folder (SAMED_HOME, or the platform's cache folder) holds the registry's files under their own names; its `models`
 folder holds models that users add. A file put there by hand is as good as a downloaded one: it is recognised by its
-name and checked before its first use. Nothing here needs torch, except a first look into a .pth adapter.
+name and checked before its first use. Nothing here needs torch.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -261,12 +262,17 @@ class Store:
 
 
 def weights_folder() -> Path:
-    """SAMED_HOME, or `samed` in the platform's cache folder."""
+    """SAMED_HOME, or `samed` in the system's cache folder.
+
+    Uses the standard library only: 3D Slicer's panel asks for it before anything is installed.
+    """
     if home := os.environ.get("SAMED_HOME"):
         return Path(home).expanduser().absolute()
-    from platformdirs import user_cache_path
-
-    return user_cache_path("samed", appauthor=False)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "samed" / "Cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "samed"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "samed"
 
 
 def default_store() -> Store:
