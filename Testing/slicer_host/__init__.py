@@ -21,6 +21,8 @@ _HOMES = {
     "unloadScriptedModules": "modules",
     "processEvents": "screen",
     "screenshot": "screen",
+    "openViews": "views",
+    "reasonNotToRender": "views",
 }
 
 __all__ = ["reasonNotToBoot", *_HOMES]

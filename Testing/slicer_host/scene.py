@@ -52,6 +52,7 @@ def createScene() -> SceneWithLogics:
     application.SetViewLogics(vtk.vtkCollection())
     application.GetColorLogic().SetMRMLScene(scene)
     application.GetColorLogic().AddDefaultColorNodes()
+    _addGenericColors(scene)
     slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene, True)
     # slicer-core brings neither colour nor terminology files, and the logics complain
     vtk.vtkObject.GlobalWarningDisplayOff()
@@ -67,3 +68,13 @@ def _createLogic(className: str, application: Any, scene: Any) -> Any:
     logic.SetMRMLApplicationLogic(application)
     logic.SetMRMLScene(scene)
     return logic
+
+
+def _addGenericColors(scene: Any) -> None:
+    """The default table of label maps, which the application reads from a file."""
+    colors = slicer.vtkMRMLColorTableNode()
+    colors.SetTypeToLabels()
+    colors.SetName("GenericColors")
+    colors.SetSingletonTag("FileGenericColors.txt")
+    colors.SetHideFromEditors(True)
+    scene.AddNode(colors)

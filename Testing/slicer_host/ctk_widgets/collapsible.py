@@ -9,11 +9,36 @@ from ..pythonqt.stand_in import standIn, storedProperty
 _HEADER = 22
 
 
+class _Fold:
+    """Hides the children of a section, and shows again those that it hid.
+
+    The mark is on the child: a reference kept here, made while the child was being constructed, would be to a plain
+    QWidget for ever.
+    """
+
+    _MARK = "_foldedAway"
+
+    def hide(self, child: QtWidgets.QWidget) -> None:
+        child.setVisible(False)
+        child.setProperty(self._MARK, True)
+
+    def setOpen(self, section: QtWidgets.QWidget, open: bool) -> None:
+        direct = QtCore.Qt.FindChildOption.FindDirectChildrenOnly
+        for child in section.findChildren(QtWidgets.QWidget, options=direct):
+            if open and child.property(self._MARK):
+                child.setProperty(self._MARK, None)
+                child.setVisible(True)
+            elif not open and not child.isHidden():
+                self.hide(child)
+
+
 @standIn()
 class ctkCollapsibleButton(QtWidgets.QAbstractButton):
     """A header that shows and hides the children below it. Checked means open."""
 
     contentsCollapsed = QtCore.Signal(bool)
+
+    _fold: _Fold
 
     flat = storedProperty("flat", bool, False)
     collapsedHeight = storedProperty("collapsedHeight", int, 10)
@@ -27,12 +52,13 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
     def __init__(self, *arguments: object) -> None:
         parent = next((a for a in arguments if isinstance(a, QtWidgets.QWidget)), None)
         super().__init__(parent)
+        self._fold = _Fold()
         self.text = next((a for a in arguments if isinstance(a, str)), "")
         self.checkable = True
         self.checked = True
         self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Minimum, QtWidgets.QSizePolicy.Policy.Preferred)
         self.setContentsMargins(2, _HEADER, 2, 2)
-        self.toggled.connect(self._showContents)
+        self.toggled.connect(self._onToggled)
 
     def _readCollapsed(self) -> bool:
         return not self.checked
@@ -42,26 +68,26 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
 
     collapsed = QtCore.Property(bool, _readCollapsed, _writeCollapsed)
 
-    def _showContents(self, shown: bool) -> None:
-        for child in self.findChildren(QtWidgets.QWidget, options=QtCore.Qt.FindChildOption.FindDirectChildrenOnly):
-            child.setVisible(shown)
+    def _onToggled(self, open: bool) -> None:
+        self._fold.setOpen(self, open)
         self.updateGeometry()
-        self.contentsCollapsed.emit(not shown)
+        self.contentsCollapsed.emit(not open)
 
     def childEvent(self, event: QtCore.QChildEvent) -> None:
         super().childEvent(event)
         if event.added() and event.child().isWidgetType() and self.collapsed:
-            event.child().setVisible(False)
+            self._fold.hide(event.child())
 
     def sizeHint(self) -> QtCore.QSize:
         header = QtCore.QSize(self.fontMetrics().horizontalAdvance(self.text) + 2 * _HEADER, _HEADER)
-        return header if self.layout() is None or self.collapsed else self.layout().totalSizeHint().expandedTo(header)
+        return header if self._isBare() else self.layout().totalSizeHint().expandedTo(header)
 
     def minimumSizeHint(self) -> QtCore.QSize:
         header = QtCore.QSize(_HEADER, _HEADER)
-        return (
-            header if self.layout() is None or self.collapsed else self.layout().totalMinimumSize().expandedTo(header)
-        )
+        return header if self._isBare() else self.layout().totalMinimumSize().expandedTo(header)
+
+    def _isBare(self) -> bool:
+        return self.collapsed or self.layout() is None
 
     def hitButton(self, position: QtCore.QPoint) -> bool:
         return position.y() < _HEADER
@@ -85,11 +111,14 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
 class ctkCollapsibleGroupBox(QtWidgets.QGroupBox):
     """A group box whose check mark folds it."""
 
+    _fold: _Fold
+
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)
         self.checkable = True
         self.checked = True
-        self.toggled.connect(self._showContents)
+        self._fold = _Fold()
+        self.toggled.connect(lambda open: self._fold.setOpen(self, open))
 
     def _readCollapsed(self) -> bool:
         return not self.checked
@@ -98,10 +127,6 @@ class ctkCollapsibleGroupBox(QtWidgets.QGroupBox):
         self.checked = not collapsed
 
     collapsed = QtCore.Property(bool, _readCollapsed, _writeCollapsed)
-
-    def _showContents(self, shown: bool) -> None:
-        for child in self.findChildren(QtWidgets.QWidget, options=QtCore.Qt.FindChildOption.FindDirectChildrenOnly):
-            child.setVisible(shown)
 
 
 @standIn()

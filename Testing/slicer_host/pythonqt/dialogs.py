@@ -40,9 +40,9 @@ class Dialogs:
         if not self._answers:
             raise UnexpectedDialog(f"a modal dialog waits for the user: {text}")
         answer = self._answers.pop(0)
-        return (
-            answer(text if dialog is None else dialog) if callable(answer) and not isinstance(answer, int) else answer
-        )
+        if callable(answer):
+            return answer(text if dialog is None else dialog)
+        return answer
 
 
 class BoolResult:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -37,7 +38,7 @@ def isClosed(cls: type) -> bool:
 
 def declares(cls: type, name: str) -> bool:
     """Whether a stand-in keeps state under this name."""
-    return any(name in base.__dict__.get("__annotations__", {}) for base in cls.__mro__)
+    return any(name in inspect.get_annotations(base) for base in cls.__mro__)
 
 
 def storedProperty(name: str, kind: Any, default: Any, changed: Callable[[Any], None] | None = None) -> QtCore.Property:
