@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from SAMedSlicerLib.Job import Job
-from SAMedSlicerLib.Progress import Progress
+from SAMedSlicerLib.Progress import SCANS, Progress
 from SAMedSlicerLib.RemainingTime import RemainingTime
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class JobMonitor:
         except (KeyError, TypeError, ValueError):
             return
         earlier = self._progress or Progress("", 0, 0)
-        if stage == "scans":
+        if stage == SCANS:
             self._progress = Progress(stage, 0, 0, "", None, done + 1, total, message)
         else:
             self._progress = replace(earlier, stage=stage, done=done, total=total, message=message)
@@ -181,7 +181,7 @@ class JobMonitor:
 
     def _clockName(self) -> str:
         assert self._progress
-        return "scans" if self._progress.scans else self._progress.stage
+        return SCANS if self._progress.scans else self._progress.stage
 
     def _pressOn(self, job: Job) -> None:
         """After the patience of cancel(): tell it to end, then end it."""

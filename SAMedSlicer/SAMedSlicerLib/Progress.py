@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from slicer.i18n import tr as _
 
+SCANS = "scans"  # the library's word for going from one scan to the next; the stages of each lie in between
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -40,11 +42,13 @@ class Progress:
     @property
     def text(self) -> str:
         """For example "Segmenting slice 12 of 148, about 40 s left"."""
-        text = stageText(self.stage, self.done, self.total, self.message)
-        if self.scans:
-            text = _("Scan {scan} of {scans} ({name}): {text}").format(
-                scan=self.scan, scans=self.scans, name=self.scanName, text=text
-            )
+        scan = _("scan {scan} of {scans} ({name})").format(scan=self.scan, scans=self.scans, name=self.scanName)
+        if self.stage == SCANS:
+            text = _("Starting {scan}").format(scan=scan)
+        else:
+            text = stageText(self.stage, self.done, self.total, self.message)
+            if self.scans:
+                text = _("{text}, {scan}").format(text=text, scan=scan)
         if self.remaining_s is None:
             return text
         return _("{text}, {remaining} left").format(text=text, remaining=duration(self.remaining_s))
@@ -57,7 +61,6 @@ def stageText(stage: str, done: int, total: int, message: str = "") -> str:
         "reading": _("Reading the volume"),
         "segmenting": _("Segmenting slice {number} of {total}"),
         "writing": _("Writing the result"),
-        "scans": _("Scan {number} of {total}"),
         "loading slices": _("Loading case {number} of {total}"),
         "training": _("Training, step {done} of {total}"),
         "validating": _("Validating, {done} of {total}"),
@@ -65,6 +68,9 @@ def stageText(stage: str, done: int, total: int, message: str = "") -> str:
         "adding cases": _("Adding case {number} of {total}"),
         "making phantoms": _("Making phantom {number} of {total}"),
         "making a phantom": _("Making a phantom"),
+        "comparing grids": _("Comparing grids, case {number} of {total}"),
+        "measuring the speed": _("Measuring how fast the training is"),
+        "measuring devices": _("Measuring how fast this computer is"),
         "drawing": _("Drawing case {number} of {total}"),
         "converting": _("Converting the model"),
     }

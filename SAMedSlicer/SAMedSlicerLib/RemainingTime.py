@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 _FIRST_MOMENTS_S = 3.0
-_MEMORY_S = 30.0  # how long ago counts
-_PATIENCE = 0.15  # how far off a shown time may be, as a part of it, before it is corrected
+_FIRST_SAMPLES = 2
+_HALF_LIFE_S = 30.0  # what is as long ago counts half
+_PATIENCE = 0.12  # how far off a shown time may be, as a part of it, before it is corrected
 
 
 class RemainingTime:
@@ -14,29 +15,30 @@ class RemainingTime:
     """
 
     def __init__(self) -> None:
-        self._began: tuple[float, float] | None = None  # when, how much was done
-        self._last: tuple[float, float] | None = None
-        self._pace: float | None = None  # seconds for a unit
+        self._last: tuple[float, float] | None = None  # when, how much was done
+        self._seconds = 0.0  # that the units took which count
+        self._units = 0.0
+        self._watched = 0.0
+        self._samples = 0
         self._end: float | None = None
 
     def sample(self, now: float, done: float, total: float) -> None:
         """`done` of `total` are ready at `now`; done may be a fraction of a unit."""
         if self._last is None:
             if done > 0:
-                self._began = self._last = (now, done)
+                self._last = (now, done)
             return
-        then, before = self._last
-        if done <= before:
+        elapsed, units = now - self._last[0], done - self._last[1]
+        if units <= 0:
             return
         self._last = (now, done)
-        elapsed = now - then
-        pace = elapsed / (done - before)
-        share = 1.0 if self._pace is None else 1 - 0.5 ** (elapsed / _MEMORY_S)
-        assert self._began
-        mean = (now - self._began[0]) / (done - self._began[1])
-        self._pace = mean if self._pace is None else self._pace + max(share, 0.02) * (pace - self._pace)
-        if now - self._began[0] >= _FIRST_MOMENTS_S:
-            self._aim(now, max(0.0, total - done) * self._pace)
+        fading = 0.5 ** (elapsed / _HALF_LIFE_S)
+        self._seconds = self._seconds * fading + elapsed
+        self._units = self._units * fading + units
+        self._watched += elapsed
+        self._samples += 1
+        if self._watched >= _FIRST_MOMENTS_S and self._samples >= _FIRST_SAMPLES:
+            self._aim(now, max(0.0, total - done) * self._seconds / self._units)
 
     def remaining(self, now: float) -> float | None:
         """Seconds, None in the first moments."""
@@ -44,5 +46,7 @@ class RemainingTime:
 
     def _aim(self, now: float, seconds: float) -> None:
         shown = self.remaining(now)
-        if shown is None or abs(seconds - shown) > max(2.0, _PATIENCE * shown):
+        if shown is None:
             self._end = now + seconds
+        elif abs(seconds - shown) > max(2.0, _PATIENCE * shown):
+            self._end = now + (seconds + shown) / 2
