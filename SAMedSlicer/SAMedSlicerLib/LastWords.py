@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 
 _TAIL = 1 << 16  # bytes of messages that are looked at
 _LONGEST = 300  # characters of a message that are shown
-_EXCEPTION = re.compile(r"^([A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit|Warning)): ?(.*)$")
+_EXCEPTION = re.compile(r"^(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*(?:Error|Exception|Interrupt)):?(?:$| (.*))")
 _NO_MODULE = re.compile(r"No module named '?([\w.]+)'?")
 _LIBRARY = re.compile(r"DLL load failed|cannot open shared object|Library not loaded|undefined symbol|WinError 126")
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -33,7 +33,8 @@ def whyItEnded(command: Sequence[str], returnCode: int | None, messages: Path, s
     if returnCode is not None and (returnCode < 0 or returnCode >= 0xC0000000):
         return _ofSignal(subject, returnCode) + where
     lines = _meaningfulLines(messages)
-    for line in reversed(lines):
+    fatal = [line for line in lines if line.startswith("Fatal Python error")]  # more follows, which says less
+    for line in fatal or reversed(lines):
         sentence = _ofLine(line)
         if sentence:
             return sentence + where
@@ -83,6 +84,8 @@ def _ofSignal(subject: str, returnCode: int) -> str:
 
 def _ofLine(line: str) -> str:
     """What a line of Python's or argparse's says, in other words; empty if it is none of those."""
+    if line.startswith("Fatal Python error"):
+        return _("Python could not start ({line}); install Slicer, or this extension, again.").format(line=_short(line))
     missing = _NO_MODULE.search(line)
     if missing:
         package = missing.group(1).split(".")[0]
@@ -93,8 +96,6 @@ def _ofLine(line: str) -> str:
         )
     if _LIBRARY.search(line):
         return _libraryProblem()
-    if line.startswith("Fatal Python error"):
-        return _("Python could not start ({line}); install Slicer, or this extension, again.").format(line=_short(line))
     if " error: " in line and line.startswith(("samed", "__main__")):
         return _("The panel asked for something that this version of SAMedLib does not know ({reason}).").format(
             reason=_short(line.partition(" error: ")[2])
@@ -103,11 +104,11 @@ def _ofLine(line: str) -> str:
     if not exception:
         return ""
     name, text = exception.groups()
-    if name == "MemoryError" or "out of memory" in text:
+    if name == "MemoryError" or "out of memory" in (text or ""):
         return _("Memory ran out; close other programs or volumes, or choose a smaller model, and try again.")
-    if name.endswith("Warning"):
-        return ""
-    return _("Something unexpected happened: {text}.").format(text=_short(text or name))
+    if not text:
+        return _("Something unexpected happened: {name}.").format(name=name)
+    return _("Something unexpected happened: {text} ({name}).").format(text=_short(text), name=name)
 
 
 def _libraryProblem() -> str:
