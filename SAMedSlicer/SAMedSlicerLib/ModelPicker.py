@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +40,7 @@ class ModelPicker:
             ui.downloadButton, ui.downloadProgressBar, ui.downloadStatusLabel, host, self._onDownload
         )
         self._say("")
+        ui.modelDetailsLabel.connect("linkActivated(QString)", self._onLink)
         ui.modelSelector.connect("currentIndexChanged(int)", self._onSelected)
 
     @property
@@ -59,9 +61,7 @@ class ModelPicker:
         self._filling = True
         self._ui.modelSelector.clear()
         for choice in self._choices:
-            self._ui.modelSelector.addItem(
-                choice.title if choice.ready else _("{model} (not downloaded)").format(model=choice.title)
-            )
+            self._ui.modelSelector.addItem(choice.title)
         keys = [choice.key for choice in self._choices]
         self._ui.modelSelector.currentIndex = keys.index(chosen) if chosen in keys else 0
         self._filling = False
@@ -81,7 +81,9 @@ class ModelPicker:
         if self.current is None:
             return _("No model was found; install the extension again.")
         if not self.current.ready:
-            return _("Download {model} first, or choose another model.").format(model=self.current.title)
+            if self.current.downloads:
+                return _("Download the model first, or choose another one.")
+            return _("A file of this model is missing; its details tell which. Choose another model.")
         return ""
 
     def abandon(self) -> None:
@@ -91,14 +93,22 @@ class ModelPicker:
 
     def _show(self) -> None:
         choice = self.current
-        self._ui.downloadButton.visible = self.downloading or (choice is not None and not choice.ready)
-        self._ui.modelDetailsLabel.text = choice.details if choice else ""
-        self._ui.modelDetailsLabel.toolTip = "\n".join(self._problems)
-        self._ui.modelSelector.toolTip = choice.details if choice else ""
-        if choice is not None and not choice.ready:
+        details = choice.details if choice else ""
+        self._ui.downloadButton.visible = self.downloading or bool(choice and choice.downloads)
+        self._ui.modelDetailsLabel.text = _summary(details, len(self._problems))
+        self._ui.modelDetailsLabel.toolTip = details
+        self._ui.modelSelector.toolTip = details
+        if choice is not None and not self.downloading:
             self._ui.downloadButton.toolTip = _(
-                "Download {size:.0f} MB from the internet; the file is checked when it is here."
+                "Download {size:.0f} MB from the internet; the files are checked when they are here."
             ).format(size=choice.download_bytes / 1e6)
+
+    def _onLink(self, link: str) -> None:
+        choice = self.current
+        if link == "problems":
+            self._host.showInfo("\n\n".join(self._problems))
+        elif choice is not None:
+            self._host.showInfo(f"{choice.title}\n\n{choice.details}")
 
     def _onSelected(self, index: int) -> None:
         if not self._filling:
@@ -108,12 +118,12 @@ class ModelPicker:
 
     def _onDownload(self) -> None:
         choice = self.current
-        if choice is None or choice.ready or not self._host.ensureReady():
+        if choice is None or not choice.downloads or not self._host.ensureReady():
             return
         self._folder = self._host.temporaryFolder()
         self._ui.downloadStatusLabel.visible = True
         self._ui.modelSelector.enabled = False
-        self._strip.run(["weights", "download", choice.key], self._folder / "job", onFinished=self._onDownloaded)
+        self._strip.run(["weights", "download", *choice.downloads], self._folder / "job", onFinished=self._onDownloaded)
         self._onChanged()
 
     def _onDownloaded(self, job: Job, ok: bool, message: str) -> None:
@@ -121,7 +131,7 @@ class ModelPicker:
         self._removeFolder()
         self._ui.modelSelector.enabled = True
         self.refresh()
-        self._say(_("The model is here, and its file is as it should be.") if ok else message, details)
+        self._say(_("The model is here and was checked.") if ok else message, details)
 
     def _removeFolder(self) -> None:
         if self._folder is not None:
@@ -131,3 +141,15 @@ class ModelPicker:
     def _say(self, text: str, details: str = "") -> None:
         self._strip.say(text, details)
         self._ui.downloadStatusLabel.visible = bool(text)
+
+
+def _summary(details: str, problems: int) -> str:
+    """The first line, and links to the rest and to the files that are left out."""
+    lines = details.splitlines()
+    parts = [html.escape(lines[0], quote=False) + "."] if lines else []
+    if len(lines) > 1:
+        parts.append(f'<a href="details">{_("More about this model")}</a>')
+    if problems:
+        text = _("1 file cannot be used") if problems == 1 else _("{count} files cannot be used")
+        parts.append(f'<a href="problems">{text.format(count=problems)}</a>')
+    return " ".join(parts)

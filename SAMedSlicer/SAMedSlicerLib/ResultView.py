@@ -13,7 +13,7 @@ from SAMedSlicerLib.Host import Host
 if TYPE_CHECKING:
     from SAMedSlicerLib.SceneRun import SegmentResult
 
-_ROW, _HEADER = 24, 28
+_ROW, _HEADER, _SCROLL_BAR = 24, 28, 16
 _NOTICE_STYLE = "background-color: #fff3cd; color: #664d03; border: 1px solid #e0c36a; padding: 4px;"
 
 
@@ -63,11 +63,11 @@ class ResultView:
         table = self._ui.resultTable
         organs = list({size.name: size for result in results for size in result.sizes}.values())
         single = len(results) == 1
-        headers = [_("Volume (mL)")] if single else [_("{name} (mL)").format(name=r.title) for r in results]
+        headers = [_("Organ"), _("Volume (mL)")] if single else [_("Organ (mL)"), *(r.title for r in results)]
         table.clear()
         table.setRowCount(len(organs))
-        table.setColumnCount(1 + len(headers))
-        table.setHorizontalHeaderLabels([_("Organ"), *headers])
+        table.setColumnCount(len(headers))
+        table.setHorizontalHeaderLabels(headers)
         table.verticalHeader().setVisible(False)
         for row, organ in enumerate(organs):
             pixmap = qt.QPixmap(12, 12)
@@ -80,7 +80,7 @@ class ResultView:
         header = table.horizontalHeader()
         header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
         header.setStretchLastSection(True)
-        table.setFixedHeight(_HEADER + _ROW * min(len(organs), 10) + (0 if single else 16))
+        table.setFixedHeight(_HEADER + _ROW * min(len(organs), 10) + (_SCROLL_BAR if len(results) > 2 else 0))
 
     def _onCell(self, row: int, column: int) -> None:
         """Show the scan whose column was clicked."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import slicer
 from slicer.i18n import tr as _
 
 from SAMedLib.errors import SAMedError
+from SAMedSlicerLib.Hierarchy import putUnder
 from SAMedSlicerLib.SegmentationWriter import SegmentationWriter
 
 
@@ -33,10 +33,7 @@ def loadSegmentation(scene: Any, path: Path, name: str, volumeNode: Any, model: 
     node.SetAttribute("SAMed.Notice", str(info.get("notice", "")) or None)
     if volumeNode is not None:
         node.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
-        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
-        item, parent = hierarchy.GetItemByDataNode(node), hierarchy.GetItemByDataNode(volumeNode)
-        if item and parent:
-            hierarchy.SetItemParent(item, parent)
+        putUnder(node, volumeNode)
     return node
 
 

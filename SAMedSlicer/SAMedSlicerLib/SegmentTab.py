@@ -21,6 +21,7 @@ from SAMedSlicerLib.SegmentFlow import SegmentFlow
 from SAMedSlicerLib.SegmentRequest import SegmentRequest
 from SAMedSlicerLib.SequenceFrames import SequenceFrames
 from SAMedSlicerLib.VolumeCase import VolumeCase
+from SAMedSlicerLib.VolumeTable import writeVolumeTable
 
 if TYPE_CHECKING:
     from SAMedLib.organs import LabelSet
@@ -221,14 +222,26 @@ class SegmentTab:
 
     def _onFinished(self, run: SceneRun | FolderRun) -> None:
         if run.results:
+            self._writeTables(run)
             self._result.show(run.results, run.shown, run.notice)
+        if run.shown is not None:
             self._parameters.segmentation = run.shown
-            first = run.results[0].volumeNode
-            if run.shown is not None and first is not None and first.IsA("vtkMRMLScalarVolumeNode"):
-                self._host.showVolume(first, run.shown)
-            if run.shown is not None and self._ui.show3DCheckBox.checked:
-                self._host.show3D(run.shown)
+            self._showInViews(run)
         self._update()
+
+    def _writeTables(self, run: SceneRun | FolderRun) -> None:
+        own = [result for result in run.results if result.segmentationNode is not None]
+        for result in own:
+            writeVolumeTable(result.segmentationNode, [result])
+        if not own and run.shown is not None:  # the frames of a sequence share a node
+            writeVolumeTable(run.shown, run.results)
+
+    def _showInViews(self, run: SceneRun | FolderRun) -> None:
+        volume = run.results[0].volumeNode
+        if volume is not None and volume.IsA("vtkMRMLScalarVolumeNode"):
+            self._host.showVolume(volume, run.shown)
+        if self._ui.show3DCheckBox.checked:
+            self._host.show3D(run.shown)
 
 
 def _labelSet(model: ModelChoice) -> LabelSet:

@@ -10,9 +10,12 @@ import slicer
 from slicer.i18n import tr as _
 
 from SAMedSlicerLib.ExportedVolume import VolumeLost
+from SAMedSlicerLib.Hierarchy import hierarchyOf, putUnder
 from SAMedSlicerLib.InputPicker import browserOf
 from SAMedSlicerLib.InputVolume import checkVolume, writeVolume
 from SAMedSlicerLib.SegmentationWriter import SegmentationWriter
+
+_GRID = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,18 +67,15 @@ class SequenceFrames:
         self._scene.AddNode(volume)
         segmentation = None
         try:
-            segmentation = SegmentationWriter().write(
-                labels, volume, labelSet, name=self._resultName(), modelInfo=modelInfo
-            )
-            role = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
-            segmentation.SetNodeReferenceID(role, None)
+            writer = SegmentationWriter()
+            segmentation = writer.write(labels, volume, labelSet, name=frame.GetName(), modelInfo=modelInfo)
+            segmentation.SetNodeReferenceID(_GRID, None)
             self._result().SetDataNodeAtValue(segmentation, index)
         finally:
             if segmentation is not None:
-                if segmentation.GetDisplayNode():
-                    self._scene.RemoveNode(segmentation.GetDisplayNode())
-                self._scene.RemoveNode(segmentation)
-            self._scene.RemoveNode(volume)
+                _remove(segmentation.GetDisplayNode())
+                _remove(segmentation)
+            _remove(volume)
 
     def finish(self) -> Any:
         """Let the result follow the browser.
@@ -91,19 +91,16 @@ class SequenceFrames:
             browser = self._scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", f"{self._title} browser")
             browser.SetAndObserveMasterSequenceNodeID(source.GetID())
         browser.AddSynchronizedSequenceNode(result)
-        logic = slicer.vtkSlicerSequencesLogic()
-        logic.SetMRMLScene(self._scene)
-        logic.UpdateProxyNodesFromSequences(browser)
-        logic.SetMRMLScene(None)
+        if browser.GetProxyNode(result) is None:  # in the application its logic has done it by now
+            logic = slicer.vtkSlicerSequencesLogic()
+            logic.SetMRMLScene(self._scene)
+            logic.UpdateProxyNodesFromSequences(browser)
+            logic.SetMRMLScene(None)
         proxy, volume = browser.GetProxyNode(result), browser.GetProxyNode(source)
         if proxy is not None and volume is not None:
             proxy.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
-            role = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
-            proxy.SetNodeReferenceID(role, volume.GetID())
-            hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(self._scene)
-            item, parent = hierarchy.GetItemByDataNode(proxy), hierarchy.GetItemByDataNode(volume)
-            if item and parent:
-                hierarchy.SetItemParent(item, parent)
+            proxy.SetNodeReferenceID(_GRID, volume.GetID())
+            putUnder(proxy, volume)
         return proxy
 
     def _result(self) -> Any:
@@ -111,17 +108,13 @@ class SequenceFrames:
         node = self._scene.GetNodeByID(self._resultId) if self._resultId else None
         if node is None:
             source = self.node
-            node = self._scene.AddNewNodeByClass(
-                "vtkMRMLSequenceNode", self._scene.GenerateUniqueName(self._resultName())
-            )
+            name = self._scene.GetUniqueNameByString(_("{volume} organs").format(volume=self._title))
+            node = self._scene.AddNewNodeByClass("vtkMRMLSequenceNode", name)
             node.SetIndexName(source.GetIndexName())
             node.SetIndexUnit(source.GetIndexUnit())
             node.SetIndexType(source.GetIndexType())
             self._resultId = node.GetID()
         return node
-
-    def _resultName(self) -> str:
-        return _("{volume} organs").format(volume=self._title)
 
 
 class FrameCase:
@@ -158,3 +151,14 @@ def _indexText(node: Any, number: int) -> str:
     unit = node.GetIndexUnit() or ""
     value = node.GetNthIndexValue(number)
     return _("frame {number} ({value} {unit})").format(number=number + 1, value=value, unit=unit).replace(" )", ")")
+
+
+def _remove(node: Any) -> None:
+    """Take a node out of the scene, and out of the tree, which outside the application nobody else does."""
+    if node is None:
+        return
+    hierarchy = hierarchyOf(node)
+    item = hierarchy.GetItemByDataNode(node)
+    if item:
+        hierarchy.RemoveItem(item, False, False)
+    node.GetScene().RemoveNode(node)
