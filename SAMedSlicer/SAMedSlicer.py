@@ -64,6 +64,8 @@ class SAMedSlicerParameterNode:
     runFolder: str = ""
     prediction: vtkMRMLSegmentationNode
     reference: vtkMRMLSegmentationNode
+    evaluationVolume: vtkMRMLScalarVolumeNode
+    evaluationProtocol: str = "mm"
 
 
 class SAMedSlicerLogic(ScriptedLoadableModuleLogic):

@@ -68,12 +68,13 @@ class OrganTable:
             putUnder(table, ownerNode)
         modified = table.StartModify()
         try:
-            self._fill(table, rows)
+            self.fill(table, rows)
         finally:
             table.EndModify(modified)
         return table
 
-    def _fill(self, table: slicer.vtkMRMLTableNode, rows: Sequence[Mapping[str, Any]]) -> None:
+    def fill(self, table: slicer.vtkMRMLTableNode, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Put rows into a table that belongs to no node."""
         table.SetLocked(True)  # measured, not to be edited by accident
         table.SetUseColumnTitleAsColumnHeader(True)
         table.RemoveAllColumns()
