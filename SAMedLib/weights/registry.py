@@ -90,6 +90,8 @@ class ModelEntry:
         base: name of the SAM base under it; None if the adapter file holds the whole model.
         label_set: name of its label set; None where only the file itself says (models that users add).
         demonstration: shows how things work; not for patients.
+        title: what a list shows instead of the name.
+        trained: on what, and how well it does, for files that do not say so themselves.
     """
 
     name: str
@@ -98,6 +100,8 @@ class ModelEntry:
     base: str | None = None
     label_set: str | None = None
     demonstration: bool = False
+    title: str | None = None
+    trained: str | None = None
 
 
 @dataclass(frozen=True)
