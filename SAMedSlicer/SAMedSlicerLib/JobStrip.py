@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from SAMedSlicerLib.Steps import Steps
 _DETAIL_LINES = 40
 _BAR = 1000
 _PATIENCE_S = 10
+_DOUBLE_CLICK_S = 0.4
 
 
 class JobStrip:
@@ -65,6 +67,7 @@ class JobStrip:
         self._names: Mapping[str, str] = {}
         self._cancelling = False
         self._details = ""
+        self._clicked = -_DOUBLE_CLICK_S
         self._onEvent: Callable[[dict], None] | None = None
         self._onFinished: Callable[..., None] | None = None
         progressBar.visible = False
@@ -200,11 +203,14 @@ class JobStrip:
         self._statusLabel.text = shown
 
     def _onClicked(self, checked: bool = False) -> None:
+        if self.busy and time.monotonic() - self._clicked < _DOUBLE_CLICK_S:
+            return  # the second half of a double click must not cancel what the first one started
         if self._cancelling:
             self._endNow()
         elif self.busy:
             self.cancel()
         elif self._onStart:
+            self._clicked = time.monotonic()
             self._onStart()
 
     def _endNow(self) -> None:

@@ -139,7 +139,7 @@ class SegmentTab:
         if self._loading:
             return
         self._parameters.inputVolume = self._ui.inputVolumeSelector.currentNode()
-        self._hinting = True
+        self._hinting = self._hinting or not self._flow.busy  # what a run that is going on will say is not lost
         self._update()
 
     def _onModel(self) -> None:
