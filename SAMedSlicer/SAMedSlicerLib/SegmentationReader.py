@@ -73,7 +73,7 @@ class SegmentationReader:
             chosen[best.id] = value
             if len(candidates) > 1:
                 self.notes.append(
-                    _("{names} are all {organ}; '{name}' is used.").format(
+                    _("More than one segment is {organ} ({names}); '{name}' is used.").format(
                         names=", ".join(f"'{one.name}'" for one in candidates),
                         organ=labelSet.labels[value - 1].name,
                         name=best.name,

@@ -20,6 +20,7 @@ from SAMedSlicerLib.WrittenMark import BINARY_LABELMAP, WrittenMark, binaryLabel
 if TYPE_CHECKING:
     import numpy as np
 
+_CLOSED_SURFACE = slicer.vtkSegmentationConverter.GetClosedSurfaceRepresentationName()
 _ALGORITHM_TYPE = "DICOM.SegmentAlgorithmType"
 _METADATA_KEY = "SAMed"  # in the header of files that `samed segment` writes
 
@@ -82,12 +83,15 @@ class SegmentationWriter:
         if node is None:
             node = _newNode(volumeNode, name)
         modified = node.StartModify()
+        withSurfaces = node.GetSegmentation().ContainsRepresentation(_CLOSED_SURFACE)
         try:
             _place(node, volumeNode)
             if replace:
                 self._keepEdited(node, mark)
             segments = [_segment(label, image, modelInfo or {}) for label in labelSet if label.value in boxes]
             self._exchange(node, outdated, segments, mark)
+            if withSurfaces:  # shown in 3D: stays so
+                node.CreateClosedSurfaceRepresentation()
             _describe(node, modelInfo or {})
         finally:
             node.EndModify(modified)

@@ -72,7 +72,7 @@ class WrittenMark:
         then, now = _tag(segment, _MARK).split(), self._describe(segment).split()
         if then[0] != now[0] or len(then) != len(now):
             return False
-        return all(abs(float(a) - float(b)) < _TOLERANCE for a, b in zip(then[1:], now[1:]))  # noqa: B905
+        return all(abs(float(a) - float(b)) < _TOLERANCE for a, b in zip(then[1:], now[1:], strict=True))
 
     @staticmethod
     def hasItsName(segment: slicer.vtkSegment) -> bool:
@@ -94,7 +94,7 @@ class WrittenMark:
             return _EMPTY
         mask = labels[box] == segment.GetLabelValue()
         digest = hashlib.blake2b(repr(mask.shape).encode() + np.packbits(mask).tobytes(), digest_size=16).hexdigest()
-        first = [part.start + low for part, low in zip(reversed(box), image.GetExtent()[::2])]  # noqa: B905
+        first = [part.start + low for part, low in zip(reversed(box), image.GetExtent()[::2], strict=True)]
         matrix = shifted(imageToWorldOf(image), tuple(first))
         place = [f"{matrix.GetElement(row, column):.5f}" for row in range(3) for column in range(4)]
         return " ".join([digest, *place])
