@@ -40,6 +40,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     convert.add_argument("source", metavar="IN", help="a model's name, or a file")
     convert.add_argument("target", type=Path, metavar="OUT", help="its ending, .pth or .safetensors, decides")
+    help = "pixels of a .pth's {}, if not the published {}"
+    convert.add_argument("--image-size", type=int, metavar="S", help=help.format("network input", 512))
+    convert.add_argument("--slice-size", type=int, metavar="S", help=help.format("slices before that", 224))
 
     remove = command.add_subcommand(actions, "remove", "Delete a file, or a model's adapter, from the weights folder.")
     remove.add_argument("name", metavar="NAME")
@@ -98,7 +101,7 @@ def _info(args: argparse.Namespace, report: Reporter) -> None:
 def _convert(args: argparse.Namespace, report: Reporter) -> None:
     from SAMedLib.weights import conversion
 
-    conversion.convert(_path_of(args.source), args.target, report)
+    conversion.convert(_path_of(args.source), args.target, report, args.image_size, args.slice_size)
     report.say(f"Wrote {args.target}")
     report.result(files=[args.target])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from SAMedLib.errors import SAMedError
@@ -10,11 +11,20 @@ from SAMedLib.weights import store
 from SAMedLib.weights.inspection import check_pth
 
 
-def convert(source: Path, target: Path, report: Reporter = SILENT) -> None:
+def convert(
+    source: Path,
+    target: Path,
+    report: Reporter = SILENT,
+    image_size: int | None = None,
+    slice_size: int | None = None,
+) -> None:
     """Write the adapter in `source` to `target`; the target's ending decides: .pth (published) or .safetensors (ours).
 
     A .pth says nothing about itself: what its tensors tell, and what is true of the published adapters (window,
     orientation, organs, SAM base of the same size), becomes the metadata of the .safetensors.
+
+    Args:
+        image_size, slice_size: what a .pth was trained with, where that is not the published 512 and 224.
 
     Raises:
         SAMedError: if the source is no adapter or damaged, or the published layout cannot hold it.
@@ -30,8 +40,13 @@ def convert(source: Path, target: Path, report: Reporter = SILENT) -> None:
     if source.suffix == ".pth":
         check_pth(source)
     state, metadata = read_tensors(source)
+    sizes = {"image_size": image_size, "slice_size": slice_size}
+    given = {name: size for name, size in sizes.items() if size is not None}
+    if metadata is not None and given:
+        raise SAMedError(f"{source} says itself which sizes it takes; leave out --image-size and --slice-size.")
     if metadata is None:
         metadata = infer_published_metadata(source, state)
+        metadata = metadata.replace(config=dataclasses.replace(metadata.config, **given))
         weights = store.default_store()
         encoder = metadata.config.encoder
         name = weights.base_name(None, None, (encoder.embed_dim, encoder.depth))

@@ -15,6 +15,7 @@ import torch
 
 from SAMedLib.weights import store as weights
 from SAMedLib.weights.__main__ import main
+from SAMedLib.weights.inspection import inspect_weights
 from weights_server import SIZE, make_adapter, running, slow, truncated, without_proxies, write_registry
 
 
@@ -254,6 +255,20 @@ def test_a_published_adapter_converts_both_ways_and_is_what_the_registry_expects
     assert about["metadata"]["label_set"]["labels"][4]["name"] == "liver"
     assert about["metadata"]["orientation"] == "LAS"
     assert about["complete"] is False
+
+
+def test_a_pth_trained_at_other_sizes_says_so_once_it_is_converted(tmp_path, home, capsys):
+    _samed_state("full").save_adapter(tmp_path / "epoch_159.pth")
+    sizes = ["--image-size", "224", "--slice-size", "160"]
+    assert main(["convert", str(tmp_path / "epoch_159.pth"), str(tmp_path / "ours.safetensors"), *sizes]) == 0
+    config = inspect_weights(tmp_path / "ours.safetensors").metadata["config"]
+    assert (config["image_size"], config["slice_size"]) == (224, 160)
+    assert main(["convert", str(tmp_path / "ours.safetensors"), str(tmp_path / "again.pth"), *sizes]) == 1
+    assert "says itself which sizes it takes" in capsys.readouterr().err
+    wrong = ["--image-size", "500"]
+    assert main(["convert", str(tmp_path / "epoch_159.pth"), str(tmp_path / "other.safetensors"), *wrong]) == 1
+    assert "500" in capsys.readouterr().err
+    assert not (tmp_path / "other.safetensors").exists()
 
 
 def test_convert_refuses_what_it_cannot_do_and_writes_nothing(tmp_path, capsys):
