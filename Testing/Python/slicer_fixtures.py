@@ -19,15 +19,13 @@ def slicer_app():
 @pytest.fixture
 def scene(slicer_app):
     """The MRML scene of the application, empty; fails the test if a slot or an observer raised something."""
-    slicer_host.unloadScriptedModules()
-    slicer_host.closeScene()
     slicer_app.errors.take()
     yield slicer_app.scene
     slicer_host.processEvents()
-    raised = slicer_app.errors.take()
-    slicer_host.unloadScriptedModules()
     slicer_host.closeScene()
+    slicer_host.unloadScriptedModules()
     slicer_host.processEvents()
-    raised += slicer_app.errors.take()
+    slicer_host.closeScene()  # does anybody listen who should be gone?
+    raised = slicer_app.errors.take()
     if raised:
         pytest.fail("raised in slots or observers:\n" + "\n".join(raised), pytrace=False)

@@ -11,6 +11,7 @@ from typing import Any
 import slicer
 from PySide6 import QtCore, QtWidgets
 
+from .main_window import qSlicerMainWindow
 from .module_manager import qSlicerModuleManager
 from .pythonqt.stand_in import standIn, storedProperty
 from .scene import SceneWithLogics
@@ -18,13 +19,14 @@ from .scene import SceneWithLogics
 
 @standIn(slicer)
 class qSlicerApplication(QtWidgets.QApplication):
-    """The application without a main window: there is no layout manager, hence no views."""
+    """The application without a layout manager, hence without views."""
 
     startupCompleted = QtCore.Signal()
 
     _scene: SceneWithLogics
     _folder: Path
     _modules: qSlicerModuleManager
+    _window: qSlicerMainWindow
     _settings: QtCore.QSettings
     _testing: bool
 
@@ -46,6 +48,7 @@ class qSlicerApplication(QtWidgets.QApplication):
         self._testing = False
         self._settings = QtCore.QSettings(str(self._folder / "Slicer.ini"), QtCore.QSettings.Format.IniFormat)
         self._modules = qSlicerModuleManager(self)
+        self._window = qSlicerMainWindow(self._modules)
         for name in ("temporaryPath", "cachePath", "extensionsInstallPath"):
             folder = self._folder / name
             folder.mkdir()
@@ -68,8 +71,9 @@ class qSlicerApplication(QtWidgets.QApplication):
     def layoutManager(self) -> None:
         return None
 
-    def mainWindow(self) -> None:
-        return None
+    def mainWindow(self) -> qSlicerMainWindow:
+        """Also found by slicer.util.mainWindow(), among the top-level widgets; it is never shown."""
+        return self._window
 
     def userSettings(self) -> QtCore.QSettings:
         return self._settings

@@ -5,11 +5,13 @@ from __future__ import annotations
 import atexit
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .errors import ErrorLog
-from .pythonqt.dialogs import Dialogs
 from .unavailable import reasonNotToBoot
+
+if TYPE_CHECKING:
+    from .errors import ErrorLog
+    from .pythonqt.dialogs import Dialogs
 
 
 @dataclass
@@ -21,6 +23,9 @@ class App:
     errors: ErrorLog
     dialogs: Dialogs
 
+
+# of Slicer's own modules, those that others switch to
+_MODULES_WITHOUT_LOGIC = ("Data", "SampleData", "SegmentEditor", "SegmentStatistics")
 
 _app: App | None = None
 
@@ -50,7 +55,10 @@ def _start() -> App:
     if reason is not None:
         raise ImportError(reason)
     from . import pythonqt
+    from .errors import ErrorLog, quietQt
+    from .pythonqt.dialogs import Dialogs
 
+    quietQt()
     dialogs = Dialogs()
     pythonqt.install(dialogs)
     import slicer
@@ -71,6 +79,8 @@ def _start() -> App:
     slicer_sources.install()
     for name, logic in scene.moduleLogics.items():
         application.moduleManager().add(qSlicerScriptedLoadableModule(application, name, logic=logic))
+    for name in _MODULES_WITHOUT_LOGIC:
+        application.moduleManager().add(qSlicerScriptedLoadableModule(application, name))
     errors = ErrorLog()
     errors.install()
     atexit.register(_stop, application, scene)

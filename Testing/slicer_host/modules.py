@@ -47,15 +47,18 @@ def reloadModule(name: str) -> LoadedModule:
 
 
 def unloadModule(name: str) -> None:
-    """What happens to each module when the application quits."""
+    """What happens to each module when the application quits; its parameters leave the scene."""
     slicer.app.moduleManager().remove(name)
+    for node in slicer.util.getNodesByClass("vtkMRMLScriptedModuleNode"):
+        if node.GetAttribute("ModuleName") == name:
+            slicer.mrmlScene.RemoveNode(node)
 
 
 def unloadScriptedModules() -> None:
     """Unload every module that loadModule loaded."""
     manager = slicer.app.moduleManager()
     for name in [name for name in manager.modulesNames() if manager.module(name).path]:
-        manager.remove(name)
+        unloadModule(name)
 
 
 def _find(pathOrName: str | Path) -> Path:

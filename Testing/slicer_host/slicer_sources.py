@@ -1,4 +1,4 @@
-"""The Python modules of the namespace `slicer` that PyPI's slicer-core lacks: ours, or Slicer's own from a checkout."""
+"""The Python modules that PyPI's slicer-core lacks: ours, or Slicer's own from a checkout."""
 
 from __future__ import annotations
 
@@ -43,6 +43,8 @@ def install() -> None:
         _load("util", folder)
     for name in _MODULES:
         _load(name, folder)
+    samples = folder / "modules" if source is None else source.parents[2] / "Modules" / "Scripted" / "SampleData"
+    sys.path.append(str(samples))  # `import SampleData`
 
 
 def _aliasKits() -> None:

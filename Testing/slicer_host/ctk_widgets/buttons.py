@@ -17,7 +17,7 @@ class ctkPushButton(QtWidgets.QPushButton):
 
 @standIn()
 class ctkCheckablePushButton(ctkPushButton):
-    """A button with a check box in it. By default the box decides whether the button is a toggle button."""
+    """A button with a check box in it; the box decides whether the button is a toggle button."""
 
     checkBoxToggled = QtCore.Signal(bool)
     checkStateChanged = QtCore.Signal(object)
@@ -27,7 +27,7 @@ class ctkCheckablePushButton(ctkPushButton):
 
     indicatorAlignment = storedProperty("indicatorAlignment", int, 129)
     checkBoxControlsButton = storedProperty("checkBoxControlsButton", bool, True)
-    checkBoxControlsButtonToggleState = storedProperty("checkBoxControlsButtonToggleState", bool, True)
+    checkBoxControlsButtonToggleState = storedProperty("checkBoxControlsButtonToggleState", bool, False)
     checkBoxUserCheckable = storedProperty("checkBoxUserCheckable", bool, True)
 
     def __init__(self, *arguments: object) -> None:
@@ -42,10 +42,16 @@ class ctkCheckablePushButton(ctkPushButton):
         if state == self._checkState:
             return
         self._checkState = state
-        if self.checkBoxControlsButton and self.checkBoxControlsButtonToggleState:
-            self.checkable = state == QtCore.Qt.CheckState.Checked
+        on = state == QtCore.Qt.CheckState.Checked
+        if self.checkBoxControlsButton:
+            wasChecked = self.checked
+            self.checkable = on
+            if wasChecked != self.checked:  # which Qt does not tell when a button stops being checkable
+                self.toggled.emit(self.checked)
+            if self.checkBoxControlsButtonToggleState:
+                self.checked = on
         self.checkStateChanged.emit(state)
-        self.checkBoxToggled.emit(state == QtCore.Qt.CheckState.Checked)
+        self.checkBoxToggled.emit(on)
 
     checkState = QtCore.Property("QVariant", _readCheckState, _writeCheckState)
 

@@ -46,11 +46,11 @@ class ctkPathLineEdit(QtWidgets.QWidget):
         self._edit.textChanged.connect(self._onTextChanged)
 
     def _onTextChanged(self, text: str) -> None:
-        valid = os.path.isdir(text) if self.filters & 0x003 == self.Dirs else os.path.exists(text)
-        if valid != self._valid:
-            self._valid = valid
-            self.validInputChanged.emit(valid)
+        """As in CTK any text is valid, be there such a file or not."""
         self.currentPathChanged.emit(text)
+        if not self._valid:
+            self._valid = True
+            self.validInputChanged.emit(True)
 
     def _readPath(self) -> str:
         return self._edit.text
@@ -95,21 +95,20 @@ class ctkDirectoryButton(QtWidgets.QWidget):
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(next((a for a in arguments if isinstance(a, QtWidgets.QWidget)), None))
-        self._button = QtWidgets.QPushButton(self)
-        self._directory = ""
+        self._directory = next((a for a in arguments if isinstance(a, str)), ".")
+        self._button = QtWidgets.QPushButton(os.path.abspath(self._directory), self)
         row = QtWidgets.QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self._button)
         self._button.connect("clicked()", self.browse)
-        self._writeDirectory(next((a for a in arguments if isinstance(a, str)), "."))
 
     def _readDirectory(self) -> str:
         return self._directory
 
     def _writeDirectory(self, path: str) -> None:
-        """As QDir: absolute, with forward slashes; the empty path is the current folder."""
+        """As QDir: the empty path is the current folder. A new folder is kept as an absolute path."""
         path = os.path.abspath(path).replace(os.sep, "/")
-        if path == self._directory:
+        if path == os.path.abspath(self._directory).replace(os.sep, "/"):
             return
         self._directory = path
         self._button.text = path

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import slicer
+import vtk
 from PySide6 import QtCore, QtGui, QtWidgets
 
 from ..ctk_widgets.texts import ctkComboBox
@@ -22,8 +23,9 @@ def _refresh(widget: qMRMLNodeComboBox) -> None:
 
 @standIn()
 class qMRMLNodeComboBox(QtWidgets.QWidget):
-    """Rows of a real combo box: "None" if enabled, the matching nodes, then actions such as "Create new ...".
+    """Rows of a real combo box: "None" if enabled, the matching nodes, then the names of actions ("Create new ...").
 
+    The actions are slots (addNode, removeCurrentNode, renameCurrentNode); their rows cannot be clicked here.
     Which row becomes current when rows come and go is decided by Qt, as in Slicer: deleting the current node may
     select its neighbour.
     """
@@ -49,7 +51,8 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
     _model: QtGui.QStandardItemModel
     _filter: NodeFilter
     _scene: Any
-    _observer: Observer
+    _sceneObserver: Observer
+    _nodeObserver: Observer
     _settingScene: bool
     _wanted: str
 
@@ -73,12 +76,13 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         row = QtWidgets.QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self._combo)
-        scene = slicer.vtkMRMLScene
-        self._observer = Observer(
-            self, (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndImportEvent), self._refresh
+        events = slicer.vtkMRMLScene
+        self._sceneObserver = Observer(
+            self, (events.NodeAddedEvent, events.NodeRemovedEvent, events.EndImportEvent), self._refresh
         )
+        self._nodeObserver = Observer(self, (vtk.vtkCommand.ModifiedEvent,), self._refreshRows)
         self._combo.currentIndexChanged.connect(self._onIndexChanged)
-        self._combo.activated.connect(self._onActivated)
+        self._combo.activated.connect(lambda _: self.nodeActivated.emit(self.currentNode()))
         self.enabled = False
 
     # --- the scene and what of it is shown
@@ -91,7 +95,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
             return
         wanted = self._wanted or self.currentNodeID
         self._scene, self._settingScene = scene, True
-        self._observer.observe(scene)
+        self._sceneObserver.observe(scene)
         self._refresh()
         self._combo.setCurrentIndex(-1)
         self._settingScene = False
@@ -99,8 +103,8 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         self.setCurrentNodeID(wanted)
         self.enabled = scene is not None
 
-    def _readTypes(self) -> list[str]:
-        return self._filter.types
+    def _readTypes(self) -> tuple[str, ...]:
+        return tuple(self._filter.types)
 
     def _writeTypes(self, types: Any) -> None:
         self._filter.types = [name for name in types if name]
@@ -119,7 +123,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         self._refresh()
 
     nodeTypes = QtCore.Property("QStringList", _readTypes, _writeTypes)
-    hideChildNodeTypes = QtCore.Property("QStringList", lambda w: w._filter.excludedTypes, _writeHiddenTypes)
+    hideChildNodeTypes = QtCore.Property("QStringList", lambda w: tuple(w._filter.excludedTypes), _writeHiddenTypes)
     showHidden = QtCore.Property(bool, lambda w: w._filter.showHidden, _writeShowHidden)
     showChildNodeTypes = QtCore.Property(bool, lambda w: w._filter.showDerived, _writeShowChildTypes)
 
@@ -190,17 +194,6 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
             node.SetName(name)
             self.currentNodeRenamed.emit(name)
 
-    def _onActivated(self, row: int) -> None:
-        action = self._combo.itemData(row, _ACTION)
-        if action == "create":
-            self.addNode()
-        elif action == "delete":
-            self.removeCurrentNode()
-        elif action == "rename":
-            self.renameCurrentNode()
-        else:
-            self.nodeActivated.emit(self.currentNode())
-
     # --- rows
 
     def _onIndexChanged(self, row: int) -> None:
@@ -231,6 +224,10 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         return [(action, text) for enabled, action, text in offered if enabled and self._scene is not None]
 
     def _refresh(self) -> None:
+        self._nodeObserver.observe(*self._filter.ofTypes(self._scene))
+        self._refreshRows()
+
+    def _refreshRows(self) -> None:
         """Bring the rows to what they should be with the least insertions and removals, so that Qt keeps the choice."""
         nodes = self._filter.matching(self._scene)
         rows = [("none", self.noneDisplay, "")] if self.noneEnabled else []
@@ -246,6 +243,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
                 item = QtGui.QStandardItem(text)
                 item.setData(identifier, _ID)
                 item.setData("" if identifier else key, _ACTION)
+                item.setSelectable(bool(identifier) or key == "none")
                 self._model.insertRow(row, item)
             else:
                 self._model.item(row).setText(text)

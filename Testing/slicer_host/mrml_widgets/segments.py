@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import slicer
@@ -92,8 +93,8 @@ class qMRMLSegmentSelectorWidget(SceneHolder, QtWidgets.QWidget):
     def setCurrentSegmentID(self, identifier: str) -> None:
         self._names.setCurrentIndex(self._names.findData(identifier))
 
-    def segmentIDs(self) -> list[str]:
-        return [identifier for identifier, _ in _segments(self.currentNode())]
+    def segmentIDs(self) -> tuple[str, ...]:
+        return tuple(identifier for identifier, _ in _segments(self.currentNode()))
 
     def _onSceneSet(self) -> None:
         self._nodes.setMRMLScene(self.mrmlScene())
@@ -155,7 +156,7 @@ class qMRMLSegmentsTableView(SceneHolder, QtWidgets.QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self._table)
         self._observer = Observer(self, _segmentEvents(), self._refresh)
-        self._table.selectionModel().selectionChanged.connect(self.selectionChanged)
+        self._table.selectionModel().selectionChanged.connect(lambda *change: self.selectionChanged.emit(*change))
 
     def tableWidget(self) -> QtWidgets.QTableView:
         return self._table
@@ -168,11 +169,11 @@ class qMRMLSegmentsTableView(SceneHolder, QtWidgets.QWidget):
         self._observer.observe(_observedSegmentation(node))
         self._refresh()
 
-    def selectedSegmentIDs(self) -> list[str]:
+    def selectedSegmentIDs(self) -> tuple[str, ...]:
         rows = sorted(index.row() for index in self._table.selectionModel().selectedRows(1))
-        return [self._table.item(row, 1).data(_ID) for row in rows]
+        return tuple(self._table.item(row, 1).data(_ID) for row in rows)
 
-    def setSelectedSegmentIDs(self, identifiers: list[str]) -> None:
+    def setSelectedSegmentIDs(self, identifiers: Sequence[str]) -> None:
         self._table.clearSelection()
         flags = QtCore.QItemSelectionModel.SelectionFlag.Select | QtCore.QItemSelectionModel.SelectionFlag.Rows
         for row in range(self._table.rowCount):

@@ -6,7 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from PySide6 import QtWidgets
+import shiboken6
+from PySide6 import QtCore, QtWidgets
+
+_PATIENCE_MS = 3000
+_TOO_LATE = -77
 
 
 class UnexpectedDialog(AssertionError):
@@ -34,6 +38,9 @@ class Dialogs:
                 raise AssertionError(f"{len(self._answers)} prepared answers were not asked for; shown: {self.shown}")
         finally:
             self._answers = []
+
+    def answersAreLeft(self) -> bool:
+        return bool(self._answers)
 
     def ask(self, text: str, dialog: Any = None) -> Any:
         self.shown.append(text)
@@ -64,7 +71,24 @@ def install(dialogs: Dialogs) -> None:
     def execute(self: QtWidgets.QDialog, *_: Any) -> Any:
         return dialogs.ask(_textOf(self), self)
 
-    QtWidgets.QDialog.exec = QtWidgets.QDialog.exec_ = execute
+    waitForUser = QtWidgets.QDialog.exec
+
+    def executeSelfClosing(self: QtWidgets.QDialog, *_: Any) -> Any:
+        """A popup such as slicer.util.delayDisplay may close by itself; any other gets an answer."""
+        if dialogs.answersAreLeft():
+            return execute(self)
+        text = _textOf(self)
+        patience = QtCore.QTimer()
+        patience.setSingleShot(True)
+        patience.timeout.connect(lambda: shiboken6.isValid(self) and self.done(_TOO_LATE))
+        patience.start(_PATIENCE_MS)
+        code = waitForUser(self)
+        patience.stop()
+        if code == _TOO_LATE:
+            raise UnexpectedDialog(f"a modal dialog waits for the user: {text}")
+        return code
+
+    QtWidgets.QDialog.exec = QtWidgets.QDialog.exec_ = executeSelfClosing
     for kind in (QtWidgets.QMessageBox, QtWidgets.QFileDialog, QtWidgets.QInputDialog):
         for name in ("exec", "exec_"):
             setattr(kind, name, execute)

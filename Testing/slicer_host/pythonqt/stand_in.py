@@ -42,11 +42,15 @@ def declares(cls: type, name: str) -> bool:
 
 
 def storedProperty(name: str, kind: Any, default: Any, changed: Callable[[Any], None] | None = None) -> QtCore.Property:
-    """A Qt property that only remembers its value and then calls `changed(widget)`."""
+    """A Qt property that only remembers its value and then calls `changed(widget)`.
+
+    A list of strings reads as a tuple, as PythonQt converts QStringList.
+    """
     key = "_property_" + name
 
     def read(self: Any) -> Any:
-        return self.__dict__.get(key, default)
+        value = self.__dict__.get(key, default)
+        return tuple(value) if kind == "QStringList" else value
 
     def write(self: Any, value: Any) -> None:
         if read(self) != value:

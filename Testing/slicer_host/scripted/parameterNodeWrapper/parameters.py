@@ -26,6 +26,7 @@ class Parameter:
         return issubclass(self.type, slicer.vtkMRMLNode)
 
     def read(self, node: Any) -> Any:
+        self.ensure(node)  # closing the scene may have taken the value away
         if self.isNode:
             return node.GetNodeReference(self.name)
         text = node.GetParameter(self.name)
