@@ -17,7 +17,7 @@ from torch import Tensor
 from SAMedLib.data.strong_augment import StrongAugmentation
 from SAMedLib.errors import SAMedError
 from SAMedLib.imaging.resample import zoom_cubic, zoom_nearest
-from SAMedLib.model.config import SAMedConfig
+from SAMedLib.model.networks import NetworkConfig
 
 AUGMENTATIONS = ("published", "strong", "none")
 
@@ -110,7 +110,7 @@ def get_augmentation(name: str) -> Augmentation:
     return kinds[name]()
 
 
-def to_network_size(images: Tensor, labels: Tensor, config: SAMedConfig) -> tuple[Tensor, Tensor]:
+def to_network_size(images: Tensor, labels: Tensor, config: NetworkConfig) -> tuple[Tensor, Tensor]:
     """Bring slices to what the network and the loss take, as the published loader does.
 
     Args:
@@ -119,9 +119,9 @@ def to_network_size(images: Tensor, labels: Tensor, config: SAMedConfig) -> tupl
 
     Returns:
         images [B,1,I,I], zoomed with cubic splines to I = config.image_size (values may overshoot [0, 1]), and labels
-        int64 [B,I/4,I/4], zoomed with order 0 to I and then with order 0 to a quarter.
+        int64 [B,L,L], zoomed with order 0 to I and then with order 0 to L = config.logits_size, a quarter for SAMed.
     """
-    full, quarter = (config.image_size,) * 2, (config.low_res_size,) * 2
+    full, of_logits = (config.image_size,) * 2, (config.logits_size,) * 2
     if tuple(images.shape[-2:]) != full:
         images, labels = zoom_cubic(images, full), zoom_nearest(labels, full)
-    return images[:, None], zoom_nearest(labels, quarter).long()
+    return images[:, None], zoom_nearest(labels, of_logits).long()

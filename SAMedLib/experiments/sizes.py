@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 
 from SAMedLib.evaluation.tables import MISSING, Cell, Table
-from SAMedLib.model import SAMed
-from SAMedLib.model.checkpoint import is_complete, read_tensors
+from SAMedLib.model.build import build_network
 from SAMedLib.model.metadata import ModelMetadata
+from SAMedLib.model.tensor_files import is_complete, read_tensors
 from SAMedLib.training import RunFolder
 
 _MIB = 2**20
@@ -43,7 +43,7 @@ def sizes_of(run: RunFolder) -> Sizes:
     config = run.read_config()
     metadata = ModelMetadata.from_json(config["model"])
     with torch.device("meta"):
-        model = SAMed(metadata.config)
+        model = build_network(metadata.config)
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     base = None if metadata.base is None else Path(config["base_path"])
     base_bytes = base.stat().st_size if base is not None and base.is_file() else None

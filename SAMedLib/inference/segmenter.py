@@ -22,7 +22,7 @@ from SAMedLib.inference.devices import (
     default_batch_size,
     free_memory,
 )
-from SAMedLib.model import SAMed
+from SAMedLib.model import Network
 
 
 class Segmenter:
@@ -42,7 +42,7 @@ class Segmenter:
 
     def __init__(
         self,
-        model: SAMed,
+        model: Network,
         device: str = "auto",
         precision: str = "auto",
         batch_size: int | None = None,

@@ -1,4 +1,4 @@
-"""What the network is: SAMed built from segment_anything.modeling, its LoRA, and its files.
+"""What the network is: SAMed built from segment_anything.modeling, the networks beside it, LoRA, and their files.
 
 Configurations and metadata are plain data; torch loads with the first name that needs it.
 """
@@ -13,7 +13,8 @@ from SAMedLib.model.metadata import BaseWeights, ModelMetadata
 
 if TYPE_CHECKING:
     from SAMedLib.model.load import DEFAULT_MODEL, load_model
-    from SAMedLib.model.samed import SAMed, SAMedOutput
+    from SAMedLib.model.network import Network, SAMedOutput
+    from SAMedLib.model.samed import SAMed
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -21,13 +22,20 @@ __all__ = [
     "DecoderConfig",
     "EncoderConfig",
     "ModelMetadata",
+    "Network",
     "SAMed",
     "SAMedConfig",
     "SAMedOutput",
     "load_model",
 ]
 
-_NEEDS_TORCH = {"DEFAULT_MODEL": "load", "load_model": "load", "SAMed": "samed", "SAMedOutput": "samed"}
+_NEEDS_TORCH = {
+    "DEFAULT_MODEL": "load",
+    "load_model": "load",
+    "Network": "network",
+    "SAMed": "samed",
+    "SAMedOutput": "network",
+}
 
 
 def __getattr__(name: str):

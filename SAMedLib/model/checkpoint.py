@@ -1,76 +1,27 @@
-"""Model files: SAM bases, adapters in the published layout (.pth), and adapters of ours (.safetensors).
-
-Nothing in a file is ever executed: .pth files are checked as data first, then read with weights_only=True.
-"""
+"""What SAMed's files hold: SAM bases, adapters in the published layout (.pth), and adapters of ours (.safetensors)."""
 
 from __future__ import annotations
 
-import json
-import pickle
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from SAMedLib.errors import SAMedError
-from SAMedLib.files import write_then_rename
 from SAMedLib.model.config import DecoderConfig, EncoderConfig, SAMedConfig
 from SAMedLib.model.lora import LoRALinear, decoder_attentions
 from SAMedLib.model.metadata import BaseWeights, ModelMetadata, default_metadata
 from SAMedLib.model.sam import resize_positions
-from SAMedLib.weights.inspection import check_pth
+from SAMedLib.model.tensor_files import assign, is_complete, read_tensors, shape_text, write_tensors
 from SAMedLib.weights.records import known_sha256
 
 if TYPE_CHECKING:
     from SAMedLib.model.samed import SAMed
 
-METADATA_KEY = "samed"
 # what depends on the number of classes; the published code leaves these at their initialisation when it reads a base
 CLASS_DEPENDENT = ("mask_tokens", "output_hypernetworks_mlps", "iou_prediction_head")
-
-
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], ModelMetadata | None]:
-    """All tensors of a model file, on the CPU, and its metadata if it is one of ours.
-
-    Raises:
-        SAMedError: if the file is missing, damaged, holds code or something else than a flat dictionary of tensors.
-    """
-    if not path.is_file():
-        raise SAMedError(f"There is no model file {path}; check the path.")
-    if path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    if path.suffix in (".pth", ".pt"):
-        return _read_pickled(path), None
-    raise SAMedError(f"{path} is not a model file; use .safetensors, or .pth for the published layout.")
-
-
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], ModelMetadata | None]:
-    try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            header = (file.metadata() or {}).get(METADATA_KEY)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
-        return tensors, None if header is None else ModelMetadata.from_json(json.loads(header))
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        raise SAMedError(
-            f"{path} is damaged or not a safetensors file ({error}); download or copy it again."
-        ) from error
-    except SAMedError as error:
-        raise SAMedError(f"{path}: {error}") from error
-
-
-def _read_pickled(path: Path) -> dict[str, Tensor]:
-    check_pth(path)
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, LookupError, ValueError, TypeError) as error:
-        raise SAMedError(f"{path} is damaged or not a PyTorch file; download or copy it again.") from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise SAMedError(f"{path} is not a state dict (a flat dictionary of tensors); export it as one.")
-    return {str(name): value for name, value in state.items()}
 
 
 def load_base(model: SAMed, path: Path, rel_pos_rule: str = "global") -> None:
@@ -89,11 +40,11 @@ def load_base(model: SAMed, path: Path, rel_pos_rule: str = "global") -> None:
             value = _resized(path, name, value, target)
         if value.shape != target.shape:
             raise SAMedError(
-                f"{path} does not fit: {name} is {_shape(value)}, the network has {_shape(target)}; "
+                f"{path} does not fit: {name} is {shape_text(value)}, the network has {shape_text(target)}; "
                 f"give the SAM base of this ViT size."
             )
         taken[name] = value
-    _assign(own, taken)
+    assign(own, taken)
     model.metadata = model.metadata.replace(base=BaseWeights(path.name, known_sha256(path)))
 
 
@@ -109,7 +60,7 @@ def _rel_pos_rule(config: SAMedConfig, rule: str):
 def _resized(path: Path, name: str, value: Tensor, target: Tensor) -> Tensor:
     if value.ndim != target.ndim or value.shape[-1] != target.shape[-1]:
         raise SAMedError(
-            f"{path} does not fit: {name} is {_shape(value)}, the network has {_shape(target)}; "
+            f"{path} does not fit: {name} is {shape_text(value)}, the network has {shape_text(target)}; "
             f"give the SAM base of this ViT size."
         )
     return resize_positions(name, value, target)
@@ -165,40 +116,19 @@ def _saved_state(model: SAMed, complete: bool) -> dict[str, Tensor]:
 
 
 def save_adapter(model: SAMed, path: Path, dtype: torch.dtype | None = None) -> None:
-    """See SAMed.save_adapter."""
-    if any(module.merged for module in model.modules() if isinstance(module, LoRALinear)):
-        raise SAMedError("The model's LoRA is merged into its weights; call unmerge_lora() before saving an adapter.")
+    """Write what SAMed.save_adapter is to write."""
     complete = model.config.encoder_tuning == "full" or model.metadata.base is None
     if path.suffix in (".pth", ".pt"):
         if model.config.encoder_tuning == "full":
             raise SAMedError(f"{path}: the published layout cannot hold a trained encoder; save it as .safetensors.")
         complete = False
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in _saved_state(model, complete).items()}
-    if dtype is not None:
-        state = {name: t.to(dtype) if t.is_floating_point() else t for name, t in state.items()}
-    with write_then_rename(path) as temporary:
-        if path.suffix == ".safetensors":
-            save_file(state, temporary, metadata={METADATA_KEY: json.dumps(model.metadata.to_json(), sort_keys=True)})
-        elif path.suffix in (".pth", ".pt"):
-            torch.save(state, temporary)
-        else:
-            raise SAMedError(f"{path} has no known ending; save an adapter as .safetensors or .pth.")
-
-
-def is_complete(state: dict[str, Tensor]) -> bool:
-    """Whether a file holds the encoder too, so that no base is needed."""
-    return any(name.startswith("image_encoder.") for name in state)
-
-
-def load_adapter(model: SAMed, path: Path, other_classes: bool = False) -> list[str]:
-    """See SAMed.load_adapter."""
-    return apply_adapter(model, path, *read_tensors(path), other_classes)
+    write_tensors(path, _saved_state(model, complete), model.metadata, dtype)
 
 
 def apply_adapter(
     model: SAMed, path: Path, state: dict[str, Tensor], metadata: ModelMetadata | None, other_classes: bool = False
 ) -> list[str]:
-    """SAMed.load_adapter for a file that read_tensors has read already; `path` is for messages."""
+    """See SAMed.take_weights."""
     base_in_use = model.metadata.base
     if metadata is not None and metadata.base and base_in_use and metadata.base.sha256 != base_in_use.sha256:
         raise SAMedError(
@@ -227,31 +157,21 @@ def apply_adapter(
             raise SAMedError(f"{path} has no {name}; it is incomplete, or made for another network.")
         elif class_dependent:
             raise SAMedError(
-                f"{path} was made for another number of classes: {name} is {_shape(value)}, "
-                f"the network has {_shape(target)}; use a model with the same labels."
+                f"{path} was made for another number of classes: {name} is {shape_text(value)}, "
+                f"the network has {shape_text(target)}; use a model with the same labels."
             )
         else:
             raise SAMedError(
-                f"{path} does not fit: {name} is {_shape(value)}, the network has {_shape(target)}; "
+                f"{path} does not fit: {name} is {shape_text(value)}, the network has {shape_text(target)}; "
                 f"build the network with the file's size and LoRA rank."
             )
     if initial:  # a class keeps or loses all of what depends on the classes: half-known classes would be noise
         initial = [name for name in wanted if any(part in name for part in CLASS_DEPENDENT)]
         taken = {name: value for name, value in taken.items() if name not in initial}
-    _assign(wanted, taken)
+    assign(wanted, taken)
     if metadata is not None and not initial:
         model.metadata = metadata.replace(config=model.config, base=base_in_use)
     return initial
-
-
-@torch.no_grad()
-def _assign(targets: dict[str, Tensor], values: dict[str, Tensor]) -> None:
-    for name, value in values.items():
-        targets[name].copy_(value)
-
-
-def _shape(tensor: Tensor) -> str:
-    return " x ".join(str(side) for side in tensor.shape)
 
 
 def infer_published_metadata(path: Path, state: dict[str, Tensor]) -> ModelMetadata:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from typing import Any, ClassVar, TypeVar
 
 from SAMedLib.errors import SAMedError
 
@@ -11,12 +13,48 @@ LORA_TARGETS = ("q", "k", "v", "o")
 ENCODER_TUNING = ("lora", "full")
 DECODER_TUNING = ("full", "lora", "frozen")
 
+_Config = TypeVar("_Config")
 
-def _check_whole(part: str, config: object, **least: int) -> None:
+
+def check_whole(part: str, config: object, **least: int) -> None:
+    """Raises SAMedError if one of these fields is no whole number, or below the least that it may be."""
     for name, smallest in least.items():
         value = getattr(config, name)
         if not isinstance(value, int) or value < smallest:
-            raise SAMedError(f"The {part}'s {name} is {value!r}; it must be a whole number of at least {smallest}.")
+            raise SAMedError(f"{part}'s {name} is {value!r}; it must be a whole number of at least {smallest}.")
+
+
+def check_choice(config: object, name: str, choices: Sequence[str]) -> None:
+    """Raises SAMedError if this field is none of the choices."""
+    if getattr(config, name) not in choices:
+        raise SAMedError(f"{name} is {getattr(config, name)!r}; choose from {', '.join(choices)}.")
+
+
+def canonical_targets(targets: Sequence[str], encoder_tuning: str) -> tuple[str, ...]:
+    """LoRA targets in the order that the numbering of tensors in files counts on; none if all weights are trained.
+
+    Raises:
+        SAMedError: if one is unknown.
+    """
+    unknown = [target for target in targets if target not in LORA_TARGETS]
+    if unknown:
+        raise SAMedError(f"LoRA target {unknown[0]!r} is unknown; choose from {', '.join(LORA_TARGETS)}.")
+    return () if encoder_tuning == "full" else tuple(target for target in LORA_TARGETS if target in targets)
+
+
+def from_fields(kind: type[_Config], data: Mapping[str, Any]) -> _Config:
+    """A dataclass from its fields as JSON has them.
+
+    Raises:
+        SAMedError: for fields that this version does not know, or values that do not fit.
+    """
+    try:
+        known = {f.name for f in fields(kind)}
+        if unknown := sorted(set(data) - known):
+            raise SAMedError(f"The model description has the unknown field {unknown[0]!r}; update SAMedLib.")
+        return kind(**data)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise SAMedError(f"The model description is not readable: {error}.") from error
 
 
 @dataclass(frozen=True)
@@ -35,7 +73,7 @@ class EncoderConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "global_attn_indexes", tuple(self.global_attn_indexes))
-        _check_whole("encoder", self, embed_dim=1, depth=1, num_heads=1, window_size=0)
+        check_whole("The encoder", self, embed_dim=1, depth=1, num_heads=1, window_size=0)
         if self.embed_dim % self.num_heads:
             raise SAMedError(f"Encoder width {self.embed_dim} does not divide into {self.num_heads} heads.")
         if any(not 0 <= index < self.depth for index in self.global_attn_indexes):
@@ -72,7 +110,9 @@ class DecoderConfig:
 
     def __post_init__(self) -> None:
         # SAM scales masks up to an eighth of the width, and starts its mask prompts at a quarter of mask_in_chans
-        _check_whole("decoder", self, embed_dim=8, depth=1, num_heads=1, mlp_dim=1, iou_hidden_dim=1, mask_in_chans=4)
+        check_whole(
+            "The decoder", self, embed_dim=8, depth=1, num_heads=1, mlp_dim=1, iou_hidden_dim=1, mask_in_chans=4
+        )
         # cross attention works at half the width
         if self.embed_dim % (2 * self.num_heads):
             raise SAMedError(
@@ -108,16 +148,13 @@ class SAMedConfig:
     encoder_tuning: str = "lora"
     decoder_tuning: str = "full"
 
+    network: ClassVar[str] = "samed"
+    title: ClassVar[str] = "SAMed"
+
     def __post_init__(self) -> None:
-        unknown = [target for target in self.lora_targets if target not in LORA_TARGETS]
-        if unknown:
-            raise SAMedError(f"LoRA target {unknown[0]!r} is unknown; choose from {', '.join(LORA_TARGETS)}.")
-        # canonical order: the numbering of adapter tensors counts on it
-        chosen = () if self.encoder_tuning == "full" else tuple(t for t in LORA_TARGETS if t in self.lora_targets)
-        object.__setattr__(self, "lora_targets", chosen)
-        for name, choices in (("encoder_tuning", ENCODER_TUNING), ("decoder_tuning", DECODER_TUNING)):
-            if getattr(self, name) not in choices:
-                raise SAMedError(f"{name} is {getattr(self, name)!r}; choose from {', '.join(choices)}.")
+        object.__setattr__(self, "lora_targets", canonical_targets(self.lora_targets, self.encoder_tuning))
+        check_choice(self, "encoder_tuning", ENCODER_TUNING)
+        check_choice(self, "decoder_tuning", DECODER_TUNING)
         if self.image_size <= 0 or self.image_size % PATCH_SIZE:
             raise SAMedError(f"Image size {self.image_size} is not a positive multiple of {PATCH_SIZE}.")
         for name, least in (("slice_size", 1), ("num_classes", 2), ("rank", 1)):
@@ -146,6 +183,11 @@ class SAMedConfig:
         """Side of the decoder's masks, a quarter of the image's."""
         return self.image_size // 4
 
+    @property
+    def logits_size(self) -> int:
+        """Side of the logits that the loss is computed on: the decoder's masks."""
+        return self.low_res_size
+
     def to_json(self) -> dict:
         return asdict(self)
 
@@ -156,10 +198,6 @@ class SAMedConfig:
             values = dict(data)
             values["encoder"] = EncoderConfig(**values.get("encoder", {}))
             values["decoder"] = DecoderConfig(**values.get("decoder", {}))
-            values["lora_targets"] = tuple(values.get("lora_targets", cls.lora_targets))
-            known = {f.name for f in fields(cls)}
-            if unknown := sorted(set(values) - known):
-                raise SAMedError(f"The model description has the unknown field {unknown[0]!r}; update SAMedLib.")
-            return cls(**values)
         except (TypeError, ValueError, AttributeError) as error:
             raise SAMedError(f"The model description is not readable: {error}.") from error
+        return from_fields(cls, values)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from SAMedLib.errors import SAMedError
-from SAMedLib.model import checkpoint
+from SAMedLib.model.build import build_network
+from SAMedLib.model.checkpoint import infer_published_metadata
 from SAMedLib.model.metadata import ModelMetadata
-from SAMedLib.model.samed import SAMed
+from SAMedLib.model.network import Network
+from SAMedLib.model.tensor_files import is_complete, read_tensors
 from SAMedLib.weights import store
 
 ModelSource = str | Path | tuple[str | Path, str | Path]
@@ -16,7 +18,7 @@ DEFAULT_MODEL = "tiny"
 
 def load_model(
     source: ModelSource = DEFAULT_MODEL, base: str | Path | None = None, for_training: bool = False
-) -> SAMed:
+) -> Network:
     """A model from a registry name, an adapter file, a run folder, or an (adapter, base) pair.
 
     Args:
@@ -33,14 +35,14 @@ def load_model(
     if isinstance(source, tuple):
         source, base = source
     adapter, base_name = find_adapter(source)
-    state, metadata = checkpoint.read_tensors(adapter)
+    state, metadata = read_tensors(adapter)
     if metadata is None:
-        metadata = checkpoint.infer_published_metadata(adapter, state)
-    model = SAMed(metadata.config)
+        metadata = infer_published_metadata(adapter, state)
+    model = build_network(metadata.config)
     model.metadata = metadata.replace(base=None)
-    if base is not None or not checkpoint.is_complete(state):
+    if base is not None or not is_complete(state):
         model.load_base(find_base(metadata, base if base is not None else base_name))
-    checkpoint.apply_adapter(model, adapter, state, metadata)
+    model.take_weights(adapter, state, metadata)
     if for_training:
         return model.train()
     model.merge_lora()

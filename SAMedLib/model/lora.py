@@ -6,6 +6,7 @@ W x becomes W x + B (A x): no scaling factor (alpha = rank), no bias, no dropout
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -71,13 +72,18 @@ class LoRALinear(nn.Linear):
 
 def add_encoder_lora(encoder: ImageEncoder, config: SAMedConfig) -> None:
     """Replace the projections of every block that `config.lora_targets` names."""
-    dim = config.encoder.embed_dim
-    fused = {t: slice(i * dim, (i + 1) * dim) for i, t in enumerate("qkv") if t in config.lora_targets}
     for block in encoder.blocks:
-        if fused:
-            block.attn.qkv = LoRALinear(block.attn.qkv, fused, config.rank)
-        if "o" in config.lora_targets:
-            block.attn.proj = LoRALinear(block.attn.proj, {"o": slice(0, dim)}, config.rank)
+        add_attention_lora(block.attn, config.lora_targets, config.rank)
+
+
+def add_attention_lora(attention: nn.Module, targets: Sequence[str], rank: int, output: str = "proj") -> None:
+    """Replace the fused projection `qkv` and the one called `output`, as far as the targets name them."""
+    dim = attention.qkv.in_features
+    fused = {t: slice(i * dim, (i + 1) * dim) for i, t in enumerate("qkv") if t in targets}
+    if fused:
+        attention.qkv = LoRALinear(attention.qkv, fused, rank)
+    if "o" in targets:
+        setattr(attention, output, LoRALinear(getattr(attention, output), {"o": slice(0, dim)}, rank))
 
 
 def add_decoder_lora(decoder: MaskDecoder, config: SAMedConfig) -> None:

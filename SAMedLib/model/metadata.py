@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from SAMedLib.errors import SAMedError
 from SAMedLib.model.config import SAMedConfig
+from SAMedLib.model.networks import NetworkConfig, config_from_json
 from SAMedLib.organs import SYNAPSE, LabelSet
 
 FORMAT_VERSION = 1
@@ -34,7 +35,7 @@ class ModelMetadata:
         demonstration: True for a model that is not meant for patients.
     """
 
-    config: SAMedConfig = field(default_factory=SAMedConfig)
+    config: NetworkConfig = field(default_factory=SAMedConfig)
     label_set: LabelSet = SYNAPSE
     window: tuple[float, float] = (-125.0, 275.0)
     orientation: str = "LAS"
@@ -79,7 +80,7 @@ class ModelMetadata:
             base = data.get("base")
             low, high = data["window"]
             return cls(
-                config=SAMedConfig.from_json(data["config"]),
+                config=config_from_json(data["config"]),
                 label_set=LabelSet.from_json(data["label_set"]),
                 window=(float(low), float(high)),
                 orientation=str(data["orientation"]),
@@ -91,7 +92,7 @@ class ModelMetadata:
             raise SAMedError(f"The model's metadata is not readable ({error!r}); the file is damaged.") from error
 
 
-def default_metadata(config: SAMedConfig) -> ModelMetadata:
+def default_metadata(config: NetworkConfig) -> ModelMetadata:
     """Metadata of a model that has none: the published eight organs if the classes fit, numbered labels otherwise."""
     if config.num_classes == SYNAPSE.num_classes:
         return ModelMetadata(config=config)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from SAMedLib.model import checkpoint
 from SAMedLib.model.config import SAMedConfig
-from SAMedLib.model.lora import LoRALinear, add_decoder_lora, add_encoder_lora
-from SAMedLib.model.metadata import ModelMetadata, default_metadata
+from SAMedLib.model.lora import add_decoder_lora, add_encoder_lora
+from SAMedLib.model.metadata import ModelMetadata
+from SAMedLib.model.network import Network, SAMedOutput
 from SAMedLib.model.sam import (
     ImageEncoder,
     build_mask_decoder,
@@ -22,29 +23,18 @@ from SAMedLib.model.sam import (
 )
 
 
-class SAMedOutput(NamedTuple):
-    """low_res_logits [B, K, S/4, S/4], masks (logits) [B, K, S, S], iou_predictions [B, K]; K counts the background."""
-
-    low_res_logits: Tensor
-    masks: Tensor
-    iou_predictions: Tensor
-
-
-class SAMed(nn.Module):
+class SAMed(Network):
     """The network, freshly initialised; `load_base` and `load_adapter` bring trained weights.
 
-    Parts have SAM's names (image_encoder, prompt_encoder, mask_decoder), so SAM's state dicts fit. Parameters that the
-    configuration does not tune have requires_grad False.
-
-    Attributes:
-        config: what was built.
-        metadata: what the model says about itself; saved with adapters.
+    Parts have SAM's names (image_encoder, prompt_encoder, mask_decoder), so SAM's state dicts fit. See Network for the
+    rest.
     """
 
+    config: SAMedConfig
+    of_classes: ClassVar[str] = "the mask tokens, hypernetworks and IoU head of the decoder"
+
     def __init__(self, config: SAMedConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.metadata: ModelMetadata = default_metadata(config)
+        super().__init__(config)
         self.image_encoder = ImageEncoder(config)
         self.prompt_encoder = build_prompt_encoder(config)
         self.mask_decoder = build_mask_decoder(config)
@@ -101,42 +91,22 @@ class SAMed(nn.Module):
         """
         checkpoint.load_base(self, Path(path), rel_pos_rule)
 
-    def load_adapter(self, path: str | Path, other_classes: bool = False) -> list[str]:
-        """Take the tuned weights of a file: published .pth layout, or ours (.safetensors).
+    def take_weights(
+        self, path: Path, state: dict[str, Tensor], metadata: ModelMetadata | None, other_classes: bool = False
+    ) -> list[str]:
+        """See Network; the file is in the published .pth layout, or one of ours (.safetensors)."""
+        return checkpoint.apply_adapter(self, path, state, metadata, other_classes)
 
-        LoRA factors that the file lacks keep their initialisation: a model without LoRA can be finetuned with it.
+    def tensors_of_base(self) -> set[str]:
+        """The encoder's, where it is not trained."""
+        if not self.metadata.base:
+            return set()
+        encoder = self.image_encoder.named_parameters(prefix="image_encoder")
+        return {name for name, parameter in encoder if not parameter.requires_grad}
 
-        Args:
-            other_classes: accept a file with another number of classes; what depends on the classes then keeps its
-                initialisation.
-
-        Returns:
-            names of the tensors that kept their initialisation because the number of classes differs.
-
-        Raises:
-            SAMedError: if the file is unreadable, or was made for another network.
-        """
-        return checkpoint.load_adapter(self, Path(path), other_classes)
-
-    def save_adapter(self, path: str | Path, dtype: torch.dtype | None = None) -> None:
-        """Write the tuned weights: published layout for .pth, with full metadata for .safetensors.
+    def _write(self, path: Path, dtype: torch.dtype | None) -> None:
+        """Published layout for .pth.
 
         A .safetensors file of a network whose encoder was trained, or that has no base, holds all weights.
-
-        Args:
-            dtype: store floating-point tensors like this, None as they are.
         """
-        checkpoint.save_adapter(self, Path(path), dtype)
-
-    def merge_lora(self) -> None:
-        """Fold the adapters into the weights, for inference: same numbers, less work."""
-        for layer in self._lora_layers():
-            layer.merge()
-
-    def unmerge_lora(self) -> None:
-        """Restore the weights exactly as they were before merge_lora()."""
-        for layer in self._lora_layers():
-            layer.unmerge()
-
-    def _lora_layers(self) -> list[LoRALinear]:
-        return [module for module in self.modules() if isinstance(module, LoRALinear)]
+        checkpoint.save_adapter(self, path, dtype)

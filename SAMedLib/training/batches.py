@@ -12,7 +12,7 @@ from torch import Tensor
 from SAMedLib.data.augment import Augmentation, to_network_size
 from SAMedLib.data.slices import SliceSet
 from SAMedLib.errors import SAMedError
-from SAMedLib.model.config import SAMedConfig
+from SAMedLib.model.networks import NetworkConfig
 
 _ORDER, _AUGMENTATION = 0, 1  # streams of random numbers
 
@@ -23,7 +23,7 @@ class Part:
 
     Attributes:
         images: [b, 1, S, S].
-        low_res_labels: [b, S/4, S/4].
+        low_res_labels: [b, L, L], at the size of the network's logits.
         share: of the step's slices, how many are in this part, counting all ranks.
     """
 
@@ -65,7 +65,7 @@ class Batches:
     def __init__(
         self,
         slices: SliceSet,
-        config: SAMedConfig,
+        config: NetworkConfig,
         augmentation: Augmentation,
         batch_size: int,
         seed: int,

@@ -6,7 +6,7 @@ import datetime
 import time
 from typing import TYPE_CHECKING, Any
 
-from SAMedLib.model import SAMed
+from SAMedLib.model import Network
 from SAMedLib.organs import LabelSet
 from SAMedLib.training.figures import draw_curves
 from SAMedLib.training.run_folder import RunFolder
@@ -52,7 +52,7 @@ class Records:
     def save_state(self, state: dict[str, Any]) -> None:
         save_state(self.folder.state_file, state)
 
-    def save_adapter(self, which: str, model: SAMed, progress: dict[str, Any]) -> None:
+    def save_adapter(self, which: str, model: Network, progress: dict[str, Any]) -> None:
         date = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         model.metadata = model.metadata.replace(provenance={**self._provenance, **progress, "date": date})
         for suffix in self._suffixes:

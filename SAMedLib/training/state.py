@@ -15,7 +15,7 @@ from torch import Tensor
 
 from SAMedLib.errors import SAMedError
 from SAMedLib.files import write_then_rename
-from SAMedLib.model import SAMed
+from SAMedLib.model import Network
 
 FORMAT_VERSION = 1
 _CONTENT = {"step", "closed_at", "best_dice", "measured", "weights", "optimizer", "precision", "average"}
@@ -44,10 +44,7 @@ def load_state(path: Path) -> dict[str, Any]:
     return state
 
 
-def changing_weights(model: SAMed) -> dict[str, Tensor]:
-    """All tensors of the model, by reference, except an encoder that comes from the base and stays as it is."""
-    frozen = set()
-    if model.metadata.base:
-        encoder = model.image_encoder.named_parameters(prefix="image_encoder")
-        frozen = {name for name, parameter in encoder if not parameter.requires_grad}
+def changing_weights(model: Network) -> dict[str, Tensor]:
+    """All tensors of the model, by reference, except what comes from the base and stays as it is."""
+    frozen = model.tensors_of_base()
     return {name: tensor for name, tensor in model.state_dict().items() if name not in frozen}

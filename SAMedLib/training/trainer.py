@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from SAMedLib.durations import in_words
 from SAMedLib.errors import Cancelled, SAMedError
 from SAMedLib.events import SILENT, Reporter
-from SAMedLib.model import SAMed
+from SAMedLib.model import Network
 from SAMedLib.training.averaging import WeightAverage
 from SAMedLib.training.batches import Batches, Part
 from SAMedLib.training.losses import samed_loss
@@ -38,7 +38,7 @@ class Losses(NamedTuple):
 
 
 class Trainer:
-    """Trains a SAMed step by step; everything it needs comes in through the constructor.
+    """Trains a network step by step; everything it needs comes in through the constructor.
 
     Args:
         fabric: launched; decides device, precision and processes.
@@ -55,7 +55,7 @@ class Trainer:
     def __init__(
         self,
         fabric: Fabric,
-        model: SAMed,
+        model: Network,
         batches: Batches,
         options: TrainingOptions,
         times: Timetable,
@@ -269,7 +269,7 @@ class Trainer:
 class _ForLoss(nn.Module):
     """The part of the network that the loss sees, as a module's forward, which precision and DDP wrap."""
 
-    def __init__(self, model: SAMed) -> None:
+    def __init__(self, model: Network) -> None:
         super().__init__()
         self.model = model
 

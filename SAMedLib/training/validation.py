@@ -14,7 +14,7 @@ from SAMedLib.data.slices import SliceSet
 from SAMedLib.errors import SAMedError
 from SAMedLib.evaluation.measure import measure_labels
 from SAMedLib.imaging.resample import zoom_cubic, zoom_nearest
-from SAMedLib.model.samed import SAMed
+from SAMedLib.model.network import Network
 from SAMedLib.organs import LabelSet
 from SAMedLib.training.batches import HeldSlices
 
@@ -94,7 +94,7 @@ class Validator:
             torch.from_numpy(b) for b in np.split(mine, range(batch_size, len(mine), batch_size)) if len(b)
         ]
 
-    def measure(self, model: SAMed, autocast: Callable, on_batch: Callable[[int, int], None]) -> Validation:
+    def measure(self, model: Network, autocast: Callable, on_batch: Callable[[int, int], None]) -> Validation:
         """Dice and HD95 of `model`, over the slices of all ranks.
 
         Args:
@@ -120,7 +120,7 @@ class Validator:
         return _summary(counts.view(self._case_count, classes, classes).cpu().numpy(), distances, self._label_set)
 
     @torch.no_grad()
-    def _segment(self, model: SAMed, indices: Tensor, autocast: Callable) -> tuple[Tensor, Tensor]:
+    def _segment(self, model: Network, indices: Tensor, autocast: Callable) -> tuple[Tensor, Tensor]:
         """Reference and predicted labels [b,I,I] of these slices, at the network's size."""
         images, labels = self._held.take(indices)
         size = (model.config.image_size,) * 2

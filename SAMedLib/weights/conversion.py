@@ -34,8 +34,10 @@ def convert(
     if target.exists() and target.samefile(source):
         raise SAMedError(f"{target} is the input and would be overwritten; give another output.")
     report.progress("converting", 0, 3, f"reading {source.name}")
-    from SAMedLib.model import BaseWeights, SAMed
-    from SAMedLib.model.checkpoint import apply_adapter, infer_published_metadata, is_complete, read_tensors
+    from SAMedLib.model import BaseWeights
+    from SAMedLib.model.build import build_network
+    from SAMedLib.model.checkpoint import infer_published_metadata
+    from SAMedLib.model.tensor_files import is_complete, read_tensors
 
     if source.suffix == ".pth":
         check_pth(source)
@@ -56,9 +58,9 @@ def convert(
     if target.suffix == ".pth" and is_complete(state):
         raise SAMedError(f"{source} holds a whole model, for which the .pth layout has no place; keep it as it is.")
     report.progress("converting", 1, 3, "building the network that it must fit")
-    model = SAMed(metadata.config)
+    model = build_network(metadata.config)
     model.metadata = metadata
-    apply_adapter(model, source, state, metadata)
+    model.take_weights(source, state, metadata)
     report.progress("converting", 2, 3, f"writing {target.name}")
     model.save_adapter(target)
     report.progress("converting", 3, 3)

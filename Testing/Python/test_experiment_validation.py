@@ -13,8 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from SAMedLib.data.slices import SliceSet
 from SAMedLib.evaluation import hd95
 from SAMedLib.imaging.resample import zoom_cubic, zoom_nearest
-from SAMedLib.model import SAMed
-from SAMedLib.model.samed import SAMedOutput
+from SAMedLib.model import SAMed, SAMedOutput
 from SAMedLib.organs import SYNAPSE
 from SAMedLib.train import main
 from SAMedLib.training.validation import Validator

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 
 from SAMedLib.errors import SAMedError
 from SAMedLib.model import EncoderConfig, SAMed, SAMedConfig, load_model
-from SAMedLib.model.checkpoint import infer_published_metadata, read_tensors
+from SAMedLib.model.checkpoint import infer_published_metadata
+from SAMedLib.model.tensor_files import read_tensors
 from SAMedLib.organs import LabelSet
 from test_model_network import golden_config, randomise
 
