@@ -86,6 +86,8 @@ def _parser() -> argparse.ArgumentParser:
     add(files, "demonstration", "mark the model as not meant for patients", action="store_true")
 
     model = parser.add_argument_group("model")
+    others = "samed, or one to compare it with; these need MONAI"
+    add(model, "network", others, default="that of --start, or samed", choices=CHOICES["network"])
     sizes = f"{', '.join(MODEL_SIZES)}, or a .json with encoder and decoder"
     add(model, "model-size", sizes, default="that of --start, or vit_b", metavar="SIZE")
     add(model, "base", "SAM weights: name or path", default="those that the size or --start asks for", metavar="BASE")
@@ -93,9 +95,17 @@ def _parser() -> argparse.ArgumentParser:
     add(model, "init", "scratch: no pretrained weights", choices=CHOICES["init"])
     add(model, "rank", "LoRA rank", default="4", type=int, metavar="R")
     add(model, "lora-targets", "of q, k, v, o", default="q,v", type=_names, metavar="T,T")
-    add(model, "encoder-tuning", "what of the encoder is trained", default="lora", choices=CHOICES["encoder_tuning"])
+    add(
+        model,
+        "encoder-tuning",
+        "what of the encoder is trained",
+        default="lora; full for others",
+        choices=CHOICES["encoder_tuning"],
+    )
     add(model, "decoder-tuning", "lora is SAMed_s", default="full", choices=CHOICES["decoder_tuning"])
-    add(model, "image-size", "pixels of the network's input", default="512, tiny 256", type=int, metavar="S")
+    add(
+        model, "image-size", "pixels of the network's input", default="512, tiny 256, others 224", type=int, metavar="S"
+    )
     add(model, "slice-size", "pixels that slices have before", default="224, tiny 256", type=int, metavar="S")
 
     course = parser.add_argument_group("training")

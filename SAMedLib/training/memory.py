@@ -9,13 +9,15 @@ from pathlib import Path
 import torch
 
 from SAMedLib.model import SAMedConfig
+from SAMedLib.model.networks import NetworkConfig
+from SAMedLib.training.dry_run import saved_for_backward
 
 _SHARE = 0.7  # of free memory, for the activations of a step
 _UNKNOWN = 8 << 30
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # malloc.h
 
 
-def parts_that_fit(config: SAMedConfig, slices: int, device: torch.device, mixed: bool) -> int:
+def parts_that_fit(config: NetworkConfig, slices: int, device: torch.device, mixed: bool) -> int:
     """Parts in which `slices` slices have to be computed, so that a step's activations fit into free memory.
 
     Args:
@@ -26,17 +28,30 @@ def parts_that_fit(config: SAMedConfig, slices: int, device: torch.device, mixed
     return -(-slices // max(fitting, 1))
 
 
-def activation_bytes(config: SAMedConfig, mixed: bool) -> int:
+def activation_bytes(config: NetworkConfig, mixed: bool) -> int:
     """Memory that the backward pass of one slice needs.
 
-    Fitted to what was measured per slice on the CPU (MB, fp32 and mixed): tiny 50 and 34, ViT-B at 512 pixels 1320 and
-    770; within a tenth for fp32, and for mixed precision on the safe side.
+    Of a SAMed, fitted to what was measured per slice on the CPU (MB, fp32 and mixed): tiny 50 and 34, ViT-B at 512
+    pixels 1320 and 770; within a tenth for fp32, and for mixed precision on the safe side.
+
+    Of another network, what autograd keeps for the backward pass, found by a dry run, and half as much again for what
+    comes and goes. Measured per slice of 224 pixels on the CPU, and in brackets what is estimated: U-Net 390 (480) and
+    270 (330), Attention U-Net 420 (470) and 250 (330), Swin UNETR 520 to 650 (540) and 370 (380), UNETR 320 (330) and
+    200 (230).
     """
+    if isinstance(config, SAMedConfig):
+        numbers = _numbers_of_samed(config)
+    else:
+        numbers = 1.5 * saved_for_backward(config) / 4
+    return int(numbers * (2.8 if mixed else 4.0))
+
+
+def _numbers_of_samed(config: SAMedConfig) -> int:
     encoder, tokens = config.encoder, config.tokens**2
     positions = 2 * config.tokens * encoder.num_heads
     block = tokens * (24 * encoder.embed_dim + 10 * positions)
     decoder = config.low_res_size**2 * (config.decoder.embed_dim + 12 * config.num_classes)
-    return int((encoder.depth * block + decoder) * (2.8 if mixed else 4.0))
+    return encoder.depth * block + decoder
 
 
 def free_memory(device: torch.device) -> int:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from SAMedLib.errors import SAMedError
 from SAMedLib.model.config import DECODER_TUNING, ENCODER_TUNING
+from SAMedLib.model.networks import NETWORKS
 from SAMedLib.training.schedule import POWERS
 
 PRECISIONS = {"fp32": "32-true", "bf16-mixed": "bf16-mixed", "fp16-mixed": "16-mixed"}  # ours: Lightning Fabric's
 CHOICES = {
+    "network": tuple(NETWORKS),
     "init": ("base", "scratch"),
     "encoder_tuning": ENCODER_TUNING,
     "decoder_tuning": DECODER_TUNING,
@@ -43,13 +45,15 @@ class TrainingOptions:
         val_data: dataset folder to validate on, instead of cases held out of `data`.
         val_cases: cases to hold out of `data`: how many, which fraction of them, or names separated by commas.
         val_every: epochs between validations.
-        model_size: vit_b, vit_l, vit_h, tiny, or a JSON file with "encoder" and "decoder" (the
-            fields of EncoderConfig and DecoderConfig). None: that of `start`, or vit_b.
+        network: samed, or one of MONAI's to put beside it: unet, attention-unet, swin-unetr, unetr. None: that of
+            `start`, or samed.
+        model_size: vit_b, vit_l, vit_h, tiny, or a JSON file (see network_size). None: that of `start`, or vit_b; for
+            other networks their usual size.
         base: SAM weights, a path or a registry name. None: what `start` names, or the registry's of this size.
         start: model to go on from: a registry name, an adapter file, or a run folder.
         init: "base", or "scratch" for no pretrained weights at all.
-        rank, lora_targets, encoder_tuning, decoder_tuning, image_size, slice_size: see SAMedConfig. None: those of
-            `start`, or the published ones.
+        rank, lora_targets, encoder_tuning, decoder_tuning, image_size, slice_size: see SAMedConfig, or that of the
+            network. None: those of `start`, or the published ones.
         epochs: stop after these.
         max_epochs: epochs at which the rate would reach zero; None: 5/4 of where the run stops (200 for 160).
         max_steps: stop after these, if that is earlier.
@@ -77,6 +81,7 @@ class TrainingOptions:
     val_data: str | None = None
     val_cases: str = "0"
     val_every: int = 1
+    network: str | None = None
     model_size: str | None = None
     base: str | None = None
     start: str | None = None

@@ -16,6 +16,10 @@ SIZE, SLICES = 64, 6
 NETWORK = {
     "encoder": {"embed_dim": 32, "depth": 2, "num_heads": 2, "global_attn_indexes": [1], "window_size": 4},
     "decoder": {"embed_dim": 32, "num_heads": 2, "mlp_dim": 64, "iou_hidden_dim": 32, "mask_in_chans": 4},
+    "unet": {"channels": [8, 8, 16, 16, 16]},
+    "attention-unet": {"channels": [8, 8, 16, 16, 16]},
+    "swin-unetr": {"feature_size": 12, "depths": [2, 1, 1, 1], "num_heads": [2, 2, 4, 4], "window_size": 4},
+    "unetr": {"feature_size": 4, "hidden_size": 32, "mlp_dim": 64, "num_heads": 2},
 }
 
 
