@@ -11,7 +11,9 @@ import slicer
 from slicer.i18n import tr as _
 
 from SAMedLib.organs import LabelSet
+from SAMedLib.training.run_folder import RunFolder
 from SAMedSlicerLib.Curves import Curves
+from SAMedSlicerLib.EventFile import EventFile
 from SAMedSlicerLib.PlotNodes import PlotNodes, Series
 
 _POINTS = 1000  # per curve; more cannot be told apart on a screen
@@ -34,6 +36,7 @@ class TrainingPlots:
         folder = os.path.normcase(os.path.abspath(runFolder))
         self._nodes = PlotNodes(scene, folder, _("Training {name}").format(name=Path(runFolder).name))
         self._labelSet = labelSet
+        self._events = EventFile(RunFolder(runFolder).events_file)
         self._steps = Curves(("loss", "loss_ce", "loss_dice", "lr"))
         self._validations = Curves(("mean_dice", *labelSet.names))
 
@@ -49,6 +52,10 @@ class TrainingPlots:
     def diceChart(self) -> slicer.vtkMRMLPlotChartNode | None:
         """None until the run has validated."""
         return self._nodes.find("vtkMRMLPlotChartNode", "dice")
+
+    def readOn(self) -> None:
+        """Draw what the run folder has got since the last call; the first reads all of it."""
+        self.update(self._events.read())
 
     def update(self, events: Iterable[Mapping[str, Any]]) -> None:
         """Add what is new in a run, or all of it again; where a run was resumed, its later steps replace earlier ones.

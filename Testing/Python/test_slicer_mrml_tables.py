@@ -129,7 +129,7 @@ def test_curves_show_what_the_run_folder_holds(scene, plots, tmp_path):
     for step in range(1, 11):
         folder.append(**loss(step))
     folder.append(**validation(10))
-    plots.update(folder.events())
+    plots.readOn()
     curves = series_of(plots.lossChart)
     assert list(curves) == ["Loss", "Cross entropy", "Dice loss"]
     np.testing.assert_array_equal(column(curves["Loss"], "x"), np.arange(1, 11))
@@ -141,6 +141,21 @@ def test_curves_show_what_the_run_folder_holds(scene, plots, tmp_path):
     assert "run 4" in plots.diceChart.GetTitle()
     assert plots.diceChart.GetYAxisTitle() == "Dice"
     assert plots.diceChart.GetYAxisRange() == (0.0, 1.0)
+
+
+def test_only_what_is_new_is_read_while_the_run_goes_on(plots, tmp_path):
+    folder = RunFolder(tmp_path / "runs" / "run 4")
+    for step in range(1, 6):
+        folder.append(**loss(step))
+        plots.readOn()
+    folder.append("resume", step=3)
+    folder.append(**loss(4, loss=7.0))
+    with open(folder.events_file, "a", encoding="utf-8") as file:
+        file.write('{"event": "metric", "step": 5, "lo')
+    plots.readOn()
+    curve = series_of(plots.lossChart)["Loss"]
+    assert column(curve, "x").tolist() == [1, 2, 3, 4]
+    assert column(curve)[-1] == 7.0
 
 
 def test_organs_have_their_own_colours_and_the_two_kidneys_can_be_told_apart(plots):
