@@ -7,6 +7,7 @@ import itertools
 import logging
 import sys
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -21,8 +22,10 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the children he
 
 
 @pytest.fixture
-def hostile(tmp_path) -> Hostile:
-    return Hostile(tmp_path / "jobs")
+def hostile(tmp_path) -> Iterator[Hostile]:
+    hostile = Hostile(tmp_path / "jobs")
+    yield hostile
+    hostile.end()
 
 
 class Panel:

@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,8 +30,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def hostile(tmp_path) -> Hostile:
-    return Hostile(tmp_path / "Prüfung 'eins' \"zwei\"")
+def hostile(tmp_path) -> Iterator[Hostile]:
+    hostile = Hostile(tmp_path / "Prüfung 'eins' \"zwei\"")
+    yield hostile
+    hostile.end()
 
 
 def test_events_arrive_whole_and_once_although_the_file_grows_in_pieces(hostile):
