@@ -72,7 +72,17 @@ class ModelCatalog:
         """
         self.problems = []
         store = self._openStore()
-        files = {file.name: file for file in store.cached_files()}
+        try:
+            files = {file.name: file for file in store.cached_files()}
+        except OSError as error:
+            self.problems.append(
+                _("The models folder {folder} cannot be read ({reason}).").format(
+                    folder=store.folder, reason=error.strerror or type(error).__name__
+                )
+            )
+            # what comes along is still there; a folder that does not exist holds nothing else
+            store = Store(REGISTRY.with_name("none"), store.registry)
+            files = {file.name: file for file in store.cached_files()}
         known = [self._ofRegistry(store, entry, files) for entry in store.registry.models.values()]
         known.sort(key=lambda choice: choice.kind != "embedded")
         for file in files.values():

@@ -152,9 +152,7 @@ class ModelDescription:
             name = _SAM.get(self.encoder or "", self.need.filename)
             return _("Built on: {base} ({file})").format(base=name, file=self.need.filename)
         if self.parameters:
-            return _("Built on: nothing else; complete, with {count:.1f} million parameters").format(
-                count=self.parameters / 1e6
-            )
+            return _("Built on: no other model ({count:.1f} million parameters)").format(count=self.parameters / 1e6)
         return ""
 
     def _training(self) -> str:

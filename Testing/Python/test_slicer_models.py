@@ -201,6 +201,13 @@ def test_a_damaged_registry_of_the_users_own_leaves_what_comes_along(home, tmp_p
     assert any("registry.json" in problem for problem in catalog.problems)
 
 
+def test_a_folder_that_cannot_be_read_leaves_what_comes_along(tmp_path, monkeypatch):
+    monkeypatch.setenv("SAMED_HOME", str(tmp_path / ("x" * 300)))
+    catalog = ModelCatalog()
+    assert catalog.choices()[0].ready
+    assert "cannot be read (File name too long)." in catalog.problems[0]
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> dict[str, Path]:
     """Trainings: one that validates, and one that does not."""
