@@ -21,6 +21,8 @@ class Timer(Protocol):
 
     def connect(self, signal: str, slot: Callable[[], None]) -> Any: ...
 
+    def deleteLater(self) -> None: ...
+
 
 class Host(Protocol):
     """The application around a tab: its scene, its dialogs, its settings, its views.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import logging
 import time
 import weakref
@@ -53,14 +54,9 @@ class JobMonitor:
         self._abandoned: weakref.finalize | None = None
         self._timer = timer
         self._timer.interval = interval_ms
-        this = weakref.ref(self)  # a timer must not keep a monitor alive whose panel is gone
-
-        def onTimeout() -> None:
-            monitor = this()
-            if monitor is not None:
-                monitor._tick()
-
-        self._timer.connect("timeout()", onTimeout)
+        timer.connect("timeout()", _slot(timer, weakref.ref(self)))
+        # onFinished may drop this monitor, and then the timer must not go while it is calling
+        weakref.finalize(self, _discard, timer).atexit = False
 
     def watch(self, job: Job) -> None:
         """Watch a job that was started or found."""
@@ -196,3 +192,21 @@ class JobMonitor:
 
     def _hopeless(self) -> bool:
         return self._killAt is not None and time.monotonic() - self._killAt > _GIVE_UP_S
+
+
+def _slot(timer: Timer, monitor: weakref.ref[JobMonitor]) -> Callable[[], None]:
+    """What the timer calls. It keeps the timer alive, until that is deleted, but not a monitor whose panel is gone."""
+
+    def onTimeout() -> None:
+        existing = monitor()
+        if existing is not None:
+            existing._tick()
+        else:
+            timer.stop()
+
+    return onTimeout
+
+
+def _discard(timer: Timer) -> None:
+    with contextlib.suppress(RuntimeError, ValueError):  # the application has deleted it already
+        timer.deleteLater()

@@ -28,13 +28,17 @@ def hostile(tmp_path) -> Iterator[Hostile]:
     hostile.end()
 
 
+def newTimer():
+    import qt
+
+    return qt.QTimer()
+
+
 class Panel:
     """What a tab is to a monitor; keeps what it was told."""
 
     def __init__(self) -> None:
-        import qt
-
-        self.timer = qt.QTimer()
+        self.timer = newTimer()
         self.events: list[dict] = []
         self.finished: list[Job] = []
         self.texts: list[str] = []
@@ -134,7 +138,7 @@ def test_a_panel_that_fails_over_an_event_is_still_told_of_the_end(hostile, pane
         raise RuntimeError("the widget is gone")
 
     job = hostile.finish("[emit('note', message=str(n)) for n in range(3)]")
-    monitor = JobMonitor(panel.timer, fail, fail, interval_ms=10)
+    monitor = JobMonitor(newTimer(), fail, fail, interval_ms=10)
     with caplog.at_level(logging.ERROR):
         monitor.watch(job)
         processEvents(lambda: not monitor.busy, 10)
@@ -156,7 +160,7 @@ def test_a_callback_that_shows_a_dialog_is_not_called_into_again(hostile, panel)
         depth -= 1
         panel.events.append(argument)
 
-    monitor = JobMonitor(panel.timer, showDialog, panel.finished.append, interval_ms=5)
+    monitor = JobMonitor(newTimer(), showDialog, panel.finished.append, interval_ms=5)
     monitor.watch(hostile.finish("[emit('note', n=n) for n in range(3)]"))
     processEvents(lambda: panel.finished, 10)
     assert deepest == 1
@@ -172,7 +176,7 @@ def test_the_next_job_can_be_watched_from_the_end_of_the_last(hostile, panel):
         if len(ended) < 3:
             monitor.watch(jobs[len(ended)])
 
-    monitor = JobMonitor(panel.timer, panel.events.append, onFinished, interval_ms=5)
+    monitor = JobMonitor(newTimer(), panel.events.append, onFinished, interval_ms=5)
     monitor.watch(jobs[0])
     processEvents(lambda: len(ended) == 3, 10)
     assert ended == jobs
