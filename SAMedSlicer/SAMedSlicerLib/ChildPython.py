@@ -36,10 +36,13 @@ class ChildPython:
 
     def environment(self) -> dict[str, str]:
         """All variables of a child."""
-        paths = [self._libraryFolder(), os.environ.get("PYTHONPATH", "")]
+        paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+        library = _libraryFolder()
+        if library and library not in paths:
+            paths.insert(0, library)
         return {
             **os.environ,
-            "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+            "PYTHONPATH": os.pathsep.join(paths),
             "PYTHONUNBUFFERED": "1",
             "PYTHONUTF8": "1",
             "PYTHONFAULTHANDLER": "1",  # a crash in compiled code says where, in messages.txt
@@ -81,10 +84,11 @@ class ChildPython:
                 pass  # where that is not allowed
         return subprocess.Popen(arguments, creationflags=flags, **options)
 
-    def _libraryFolder(self) -> str:
-        """The folder that holds SAMedLib: a Slicer in development mode does not pass it on."""
-        spec = importlib.util.find_spec("SAMedLib")
-        return str(Path(spec.origin).parents[1]) if spec and spec.origin else ""
+
+def _libraryFolder() -> str:
+    """The folder that holds SAMedLib: a Slicer in development mode does not pass it on."""
+    spec = importlib.util.find_spec("SAMedLib")
+    return str(Path(spec.origin).parents[1]) if spec and spec.origin else ""
 
 
 def hiddenWindow() -> int:

@@ -15,7 +15,7 @@ from slicer.i18n import tr as _
 
 from SAMedSlicerLib.ChildPython import ChildPython
 from SAMedSlicerLib.EventFile import EventFile, lastEvent
-from SAMedSlicerLib.LastWords import whyItEnded
+from SAMedSlicerLib.LastWords import forPeople, whyItEnded
 from SAMedSlicerLib.RunningProcess import RunningProcess
 
 CANCELLED = 130  # the library's exit code
@@ -146,7 +146,7 @@ class Job:
             return ""
         event = lastEvent(self.folder / _EVENTS) or {}
         if event.get("event") == "error" and event.get("message"):
-            return str(event["message"])
+            return forPeople(str(event["message"]))
         if self._stopWasAsked:
             return _("Cancelled.")
         return whyItEnded(self.command, self.returnCode, self.folder / _MESSAGES, stays=self.detached)

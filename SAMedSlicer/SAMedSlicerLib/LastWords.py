@@ -49,6 +49,16 @@ def whyItEnded(command: Sequence[str], returnCode: int | None, messages: Path, s
     )
 
 
+def forPeople(message: str) -> str:
+    """The library's last sentence; what it tells developers is for the messages only."""
+    unexpected = re.match(r"Unexpected failure, [^:]*: (.*)", message)
+    if not unexpected:
+        return message
+    return _("Something unexpected happened: {text}. Please report it to the developers of SAMed.").format(
+        text=_short(unexpected.group(1))
+    )
+
+
 def _subject(command: Sequence[str]) -> str:
     names = {
         "segment": _("The segmentation"),

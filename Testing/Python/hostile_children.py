@@ -52,7 +52,7 @@ class Hostile:
         (folder / "modules").mkdir(parents=True)
         (folder / "modules" / "hostile.py").write_text(MODULE, encoding="utf-8")
         self._number = 0
-        self._jobs: list[Job] = []
+        self.jobs: list[Job] = []
 
     @property
     def python(self) -> ChildPython:
@@ -62,12 +62,12 @@ class Hostile:
 
     def job(self, code: str, *arguments: str, detached: bool = False) -> Job:
         self._number += 1
-        self._jobs.append(Job(self.folder / f"job {self._number}", [code, *arguments], self.python, detached))
-        return self._jobs[-1]
+        self.jobs.append(Job(self.folder / f"job {self._number}", [code, *arguments], self.python, detached))
+        return self.jobs[-1]
 
     def end(self) -> None:
         """No test leaves a process behind, also one that fails."""
-        for job in self._jobs:
+        for job in self.jobs:
             job.terminate(force=True)
 
     def start(self, code: str, *arguments: str, detached: bool = False) -> Job:

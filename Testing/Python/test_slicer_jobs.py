@@ -23,7 +23,7 @@ from hostile_children import OBEDIENT, Hostile, wait_for
 from SAMedSlicerLib.ChildPython import ChildPython
 from SAMedSlicerLib.EventFile import EventFile, lastEvent
 from SAMedSlicerLib.Job import Job, JobError
-from SAMedSlicerLib.RunningProcess import RunningProcess
+from SAMedSlicerLib.RunningProcess import RunningProcess, _shownByPs, _startTimeFromPs
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the children here use signals")
 ROOT = Path(__file__).resolve().parents[2]
@@ -115,6 +115,11 @@ def test_however_a_file_is_cut_into_pieces_the_same_events_come_out(tmp_path_fac
 @pytest.mark.parametrize(
     ("code", "told"),
     [
+        (
+            "emit('error', message='Unexpected failure, please report it with SAMED_DEBUG=1 set: KeyError: 3.');"
+            "sys.exit(1)",
+            "Something unexpected happened: KeyError: 3. Please report it",
+        ),
         ("os.kill(os.getpid(), signal.SIGKILL)", "memory ran out; close other programs"),
         ("import ctypes; ctypes.string_at(0)", "crashed (SIGSEGV); try again with CPU"),
         ("os.abort()", "crashed (SIGABRT)"),
@@ -403,6 +408,25 @@ def test_another_process_that_got_the_number_of_an_ended_job_is_left_alone(hosti
     innocent.wait()
 
 
+@pytest.mark.skipif(not os.path.exists("/bin/ps"), reason="there is no ps")
+def test_processes_are_told_apart_also_where_only_ps_knows_them(hostile, monkeypatch):
+    monkeypatch.setattr("SAMedSlicerLib.RunningProcess._startTime", _startTimeFromPs)
+    job = hostile.start("time.sleep(60)")
+    pid = json.loads((job.folder / "job.json").read_text())["pid"]
+    assert RunningProcess.of(pid).alive
+    assert Job.find(job.folder).running
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    _shownByPs.cache_clear()
+    assert Job.find(job.folder).running
+    assert not RunningProcess(pid, "Mon Jan 1 00:00:00 2024").alive
+    job.terminate(force=True)
+    time.sleep(1.1)  # a zombie now, as nobody asked how it ended
+    assert RunningProcess.of(pid) is None
+    wait_for(lambda: not job.running)
+    assert RunningProcess.of(pid) is None
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"pid": 1}', '{"command": 3, "pid": "x", "startTime": 1}'])
 def test_a_damaged_record_is_no_job(tmp_path, text):
     (tmp_path / "job.json").write_text(text)
@@ -420,6 +444,7 @@ def test_ended_children_are_reaped_also_when_nobody_holds_their_job(hostile):
     job = hostile.finish("emit('result')")
     assert zombies() == []
     folder = hostile.start("emit('result')", detached=True).folder
+    hostile.jobs.pop()
     gc.collect()
     wait_for(lambda: lastEvent(folder / "events.jsonl") is not None)
     wait_for(lambda: not Job.find(folder).running)

@@ -20,6 +20,8 @@ from SAMedSlicerLib.JobMonitor import JobMonitor
 from slicer_host import processEvents
 from training_data import write_network, write_shapes
 
+PATIENCE_S = 200  # a busy computer needs a minute to import torch
+
 
 @pytest.fixture(scope="module")
 def scan(tmp_path_factory) -> Path:
@@ -50,7 +52,7 @@ def follow(job: Job, atStage: str = "", atEnd: bool = False) -> tuple[list[dict]
     monitor = JobMonitor(qt.QTimer(), onEvent, finished.append, interval_ms=5)
     job.start()
     monitor.watch(job)
-    processEvents(lambda: finished, 120)
+    processEvents(lambda: finished, PATIENCE_S)
     return events, finished
 
 
@@ -89,7 +91,7 @@ def test_a_killed_segmentation_leaves_no_half_result_and_a_sentence(scan, tmp_pa
     job, output = segmentation(scan, tmp_path)
     job.start()
     events: list[dict] = []
-    wait_for(lambda: events.extend(job.poll()) or not stage or stage in [e.get("stage") for e in events], 60)
+    wait_for(lambda: events.extend(job.poll()) or not stage or stage in [e.get("stage") for e in events], PATIENCE_S)
     time.sleep(random.uniform(0, 0.2))
     job.terminate(force=True)
     wait_for(lambda: not job.running)
@@ -106,9 +108,12 @@ def test_a_training_is_left_running_found_again_and_stopped_with_all_of_it_saved
     Job(folder, command, ChildPython(environment={"OMP_NUM_THREADS": "1"}), detached=True).start()
     job = Job.find(folder)
     events: list[dict] = []
-    wait_for(lambda: events.extend(job.poll()) or len([e for e in events if e["event"] == "metric"]) > 10, 60)
-    job.requestStop()
-    wait_for(lambda: not job.running, 30)
+    try:
+        wait_for(lambda: events.extend(job.poll()) or [e for e in events if e.get("step", 0) > 10], PATIENCE_S)
+        job.requestStop()
+        wait_for(lambda: not job.running, PATIENCE_S)
+    finally:
+        job.terminate(force=True)
     assert job.returnCode == 130
     assert job.lastWords() == "Cancelled."
     assert run.holds_a_run
