@@ -38,6 +38,7 @@ class ModelDescription:
     """Attributes:
     labels: None where only the file tells, and it is not here.
     bytes: of the adapter file.
+    network: its name for people.
     parameters: of the whole network, where the file holds all of it.
     need: the base, None for a model that is complete.
     encoder: "vit_b", "vit_l", "vit_h", or None for other networks.
@@ -50,6 +51,7 @@ class ModelDescription:
     demonstration: bool = False
     need: Need | None = None
     encoder: str | None = None
+    network: str = SAMedConfig.title
     parameters: int | None = None
     trained: str | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -77,6 +79,7 @@ class ModelDescription:
             demonstration=metadata.demonstration,
             need=need,
             encoder=found.encoder,
+            network=metadata.config.title,
             parameters=None if need else found.parameters,
             provenance=metadata.provenance,
         )
@@ -152,7 +155,9 @@ class ModelDescription:
             name = _SAM.get(self.encoder or "", self.need.filename)
             return _("Built on: {base} ({file})").format(base=name, file=self.need.filename)
         if self.parameters:
-            return _("Built on: no other model ({count:.1f} million parameters)").format(count=self.parameters / 1e6)
+            return _("Built on: no other model; {network} with {count:.1f} million parameters").format(
+                network=self.network, count=self.parameters / 1e6
+            )
         return ""
 
     def _training(self) -> str:

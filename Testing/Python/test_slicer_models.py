@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 import slicer_host
 from SAMedLib import devices
 from SAMedLib.model import BaseWeights, ModelMetadata, SAMed, SAMedConfig, load_model
+from SAMedLib.model.monai_config import UNetConfig
 from SAMedLib.organs import SYNAPSE, LabelSet
 from SAMedLib.training import TrainingOptions, train
 from SAMedLib.weights.registry import load_registry
@@ -138,6 +139,15 @@ def test_an_own_model_tells_when_and_on_what_it_was_trained_and_how_well_it_does
     ]
     assert "not for patients" not in choice.details
     assert load_model(choice.key).metadata.label_set == choice.labels
+
+
+def test_an_own_model_of_another_network_says_which(home):
+    config = UNetConfig(image_size=64, slice_size=64, num_classes=4)
+    write_head(home / "models" / "u.safetensors", ModelMetadata(config=config, label_set=SHAPES))
+    choice = choice_of("u")
+    assert choice.ready
+    assert choice.organs == SHAPES.names
+    assert "Built on: no other model; U-Net with " in choice.details
 
 
 def test_an_own_model_without_its_base_is_not_ready_and_says_what_to_download(home):
