@@ -67,7 +67,7 @@ class PlotNodes:
             table = self._make("vtkMRMLTableNode", part, f"{self._title}: {name}")
             table.SetLocked(True)
         modified = table.StartModify()
-        table.SetAndObserveTable(filled)
+        table.GetTable().ShallowCopy(filled)
         if new:
             for column in columns:
                 table.SetColumnType(column, vtk.VTK_DOUBLE)  # else it is text after the scene is opened again

@@ -183,6 +183,8 @@ def test_new_steps_are_added_in_place_and_the_users_changes_stay(scene, plots):
     series_of(chart)["Loss"].SetColor(1, 0, 0)
     chart.SetTitle("Mine")
     count = scene.GetNumberOfNodes()
+    redrawn = []
+    chart.AddObserver(chart.PlotModifiedEvent, lambda *_: redrawn.append(1))
     for step in range(2, 20):
         plots.update([loss(step)])
     assert scene.GetNumberOfNodes() == count
@@ -190,6 +192,7 @@ def test_new_steps_are_added_in_place_and_the_users_changes_stay(scene, plots):
     assert chart.GetTitle() == "Mine"
     assert series_of(chart)["Loss"].GetColor() == (1, 0, 0)
     assert len(column(series_of(chart)["Loss"])) == 19
+    assert redrawn, "the chart on the screen is told"
 
 
 def test_reading_the_same_events_again_changes_nothing(plots):
