@@ -236,3 +236,29 @@ def test_a_label_set_survives_json_and_knows_what_it_can():
     assert mine["tumour"].code is None
     with pytest.raises(SAMedError, match="uses a name twice"):
         LabelSet.from_names("twice", ["a", "a"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the test asks POSIX whether a process exists")
+@pytest.mark.parametrize("alive", [True, False])
+def test_a_job_whose_starter_is_gone_is_cancelled(alive):
+    code = """
+import os, sys
+from SAMedLib.command import make_parser, run
+def work(args, report):
+    report.progress("working", 0, 1)
+    report.result(inherited="SAMED_PARENT_PID" in os.environ)
+sys.exit(run(make_parser("x", "y"), work, ["--events"]))
+"""
+    starter = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    if not alive:
+        starter.kill()
+        starter.wait()
+    environment = {**os.environ, "SAMED_PARENT_PID": str(starter.pid)}
+    job = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    starter.kill()
+    starter.wait()
+    last = json.loads(job.stdout.splitlines()[-1])
+    if alive:
+        assert (job.returncode, last) == (0, {"event": "result", "inherited": False})
+    else:
+        assert (job.returncode, last) == (130, {"event": "error", "message": "Cancelled."})

@@ -250,7 +250,7 @@ sys.meta_path.insert(0, Absent)
     return folder
 
 
-def test_training_and_evaluation_work_without_what_the_panel_does_not_install(tmp_path):
+def test_training_works_without_what_the_panel_does_not_install(tmp_path):
     environment = {
         **os.environ,
         "PYTHONPATH": f"{blocking(tmp_path, *WITHOUT)}{os.pathsep}{ROOT}",
