@@ -16,7 +16,7 @@ _NO_MODULE = re.compile(r"No module named '?([\w.]+)'?")
 _LIBRARY = re.compile(r"DLL load failed|cannot open shared object|Library not loaded|undefined symbol|WinError 126")
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 # Windows says these with an exit code; Python shows them unsigned or signed
-_WINDOWS_NO_MEMORY = {0xC0000017, 0xC000012D, 0xC00000FD}
+_WINDOWS_NO_MEMORY = {0xC0000017, 0xC000012D}
 _WINDOWS_NO_LIBRARY = {0xC0000135, 0xC0000139, 0xC0000142}
 
 
