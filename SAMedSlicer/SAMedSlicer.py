@@ -107,6 +107,10 @@ class SAMedSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.trainingTab = build(_("Training"), "TrainingTab.ui", TrainingTab, self.segmentTab.refreshModels)
         self.evaluateTab = build(_("Evaluate"), "EvaluateTab.ui", EvaluateTab)
 
+        self.tabWidget.connect("currentChanged(int)", self.onTabShown)
+
+        slicer.app.connect("aboutToQuit()", self.onAboutToQuit)
+
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.initializeParameterNode()
@@ -117,6 +121,7 @@ class SAMedSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self) -> None:
         """The application closes, or the module is reloaded."""
+        slicer.app.disconnect("aboutToQuit()", self.onAboutToQuit)
         for tab in self.tabs:
             tab.cleanup()
         self.segmentTab = self.trainingTab = self.evaluateTab = None
@@ -132,6 +137,15 @@ class SAMedSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def exit(self) -> None:
         for tab in self.tabs:
             tab.exit()
+
+    def onAboutToQuit(self) -> None:
+        if self.trainingTab:
+            self.trainingTab.askBeforeQuitting()
+
+    def onTabShown(self, index) -> None:
+        """What another tab has made is offered here at once."""
+        if index < len(self.tabs):
+            self.tabs[index].enter()
 
     def onSceneStartClose(self, caller, event) -> None:
         for tab in self.tabs:
@@ -158,7 +172,30 @@ class SAMedSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
 
 class SAMedSlicerTest(ScriptedLoadableModuleTest):
-    """What Slicer's Reload and Test runs; more is in Testing/Slicer of the source."""
+    """The main job, from the phantom to segments: Slicer's "Reload and Test". Needs the packages installed."""
 
     def setUp(self) -> None:
         slicer.mrmlScene.Clear()
+
+    def runTest(self, **kwargs) -> None:
+        self.setUp()
+        self.test_phantomIsSegmented()
+
+    def test_phantomIsSegmented(self) -> None:
+        from SAMedSlicerLib.PhantomSample import loadPhantom
+
+        volumeNode, _reference = loadPhantom(slicer.mrmlScene)
+        slicer.util.selectModule("SAMedSlicer")
+        widget = slicer.modules.SAMedSlicerWidget
+        ui = slicer.util.childWidgetVariables(widget.tabWidget.widget(0))
+        ui.inputVolumeSelector.setCurrentNode(volumeNode)
+        title = ui.segmentButton.text
+        assert ui.segmentButton.enabled, ui.segmentButton.toolTip
+        ui.segmentButton.click()
+        while ui.segmentButton.text != title or ui.progressBar.visible:
+            slicer.app.processEvents()
+        segmentationNode = widget.logic.getParameterNode().segmentation
+        assert segmentationNode is not None, ui.statusLabel.text
+        segmentation = segmentationNode.GetSegmentation()
+        names = {segmentation.GetSegment(segmentId).GetName() for segmentId in segmentation.GetSegmentIDs()}
+        assert {"liver", "spleen", "left kidney", "right kidney"} <= names

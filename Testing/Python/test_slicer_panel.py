@@ -1,0 +1,122 @@
+"""The module as Slicer loads it: three tabs on one scene, opened, closed, reloaded and saved."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import slicer_host
+
+MODULE = Path(__file__).resolve().parents[2] / "SAMedSlicer" / "SAMedSlicer.py"
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """Weights and settings of nobody."""
+    monkeypatch.setenv("SAMED_HOME", str(tmp_path / "weights"))
+    return tmp_path
+
+
+@pytest.fixture
+def panel(scene, home):
+    return slicer_host.loadModule(MODULE).widget
+
+
+def _tabs(panel) -> list:
+    import slicer
+
+    pages = (panel.tabWidget.widget(index) for index in range(panel.tabWidget.count))
+    return [slicer.util.childWidgetVariables(page) for page in pages]
+
+
+def test_the_module_offers_three_tabs(panel):
+    titles = [panel.tabWidget.tabText(index) for index in range(panel.tabWidget.count)]
+    assert titles == ["Segment", "Training", "Evaluate"]
+    segment, training, evaluate = _tabs(panel)
+    assert segment.segmentButton.text == "Segment organs"
+    # nothing to work on, and each button says so
+    for button in (segment.segmentButton, training.trainButton, evaluate.evaluateButton):
+        assert not button.enabled
+        assert button.toolTip
+
+
+def test_a_volume_in_the_scene_is_proposed(panel, scene):
+    volume = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "CT")
+    panel.enter()
+    assert _tabs(panel)[0].inputVolumeSelector.currentNode() is volume
+    assert panel.logic.getParameterNode().inputVolume is volume
+
+
+def test_choices_survive_saving_and_loading_the_scene(panel, scene):
+    panel.enter()
+    segment = _tabs(panel)[0]
+    assert segment.keepLargestCheckBox.checked
+    segment.keepLargestCheckBox.checked = False
+    segment.rerunSelector.setCurrentIndex(1)
+    scene.SetSaveToXMLString(1)
+    scene.Commit()
+    saved = scene.GetSceneXMLString()
+    slicer_host.closeScene()
+    assert segment.keepLargestCheckBox.checked
+    scene.SetLoadFromXMLString(1)
+    scene.SetSceneXMLString(saved)
+    scene.Import()
+    panel.enter()
+    assert not segment.keepLargestCheckBox.checked
+    assert segment.rerunSelector.currentIndex == 1
+
+
+def test_a_closed_scene_leaves_a_panel_that_works(panel, scene):
+    scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "CT")
+    panel.enter()
+    slicer_host.closeScene()
+    segment = _tabs(panel)[0]
+    assert segment.inputVolumeSelector.currentNode() is None
+    assert not segment.segmentButton.enabled
+    later = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "another CT")
+    panel.enter()
+    assert segment.inputVolumeSelector.currentNode() is later
+
+
+def test_the_module_can_be_reloaded_and_left(panel, scene):
+    import slicer
+
+    panel.enter()
+    panel.exit()
+    again = slicer_host.reloadModule("SAMedSlicer").widget
+    assert again is not panel
+    scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "CT")  # the old panel must not answer
+    again.enter()
+    assert slicer.modules.SAMedSlicerWidget is again
+    assert _tabs(again)[0].inputVolumeSelector.currentNode().GetName() == "CT"
+
+
+def test_each_tab_can_be_shown(panel, tmp_path):
+    panel.enter()
+    for index in range(3):
+        panel.tabWidget.setCurrentIndex(index)
+        slicer_host.processEvents()
+        slicer_host.screenshot(panel.parent, tmp_path / f"{index}.png")
+        assert (tmp_path / f"{index}.png").stat().st_size > 5000
+
+
+def test_starting_slicer_imports_nothing_of_the_panel_and_opening_it_nothing_heavy(slicer_app):
+    script = (
+        "import sys, slicer_host; slicer_host.boot(); before = set(sys.modules)\n"
+        f"sys.path.insert(0, {str(MODULE.parent)!r})\n"
+        "import SAMedSlicer\n"
+        "assert not [name for name in sys.modules if name.startswith(('SAMedSlicerLib', 'SAMedLib'))]\n"
+        f"loaded = slicer_host.loadModule({str(MODULE)!r}); loaded.widget.enter()\n"
+        "new = set(sys.modules) - before\n"
+        "heavy = {'torch', 'torchvision', 'lightning_fabric', 'medpy', 'h5py', 'matplotlib', 'tensorboard'} & new\n"
+        "assert not heavy, heavy\n"
+        "slicer_host.unloadModule('SAMedSlicer')\n"
+    )
+    paths = [str(MODULE.parents[1] / "Testing"), str(MODULE.parents[1])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
