@@ -15,7 +15,9 @@ from SAMedLib.training.preparation import Prepared
 from SAMedLib.training.trainer import Trainer
 
 _STAGE = "measuring the speed"
+_STAGES = 3  # pieces of a step, whole steps, validation
 _REPETITIONS = 3
+_SLICES_OF_A_PIECE = 4
 # nothing can be cancelled while a piece of work lasts; a step that takes longer is measured in smaller pieces
 _LONGEST_PIECE = 6.0
 
@@ -44,23 +46,21 @@ def measure_pace(prepared: Prepared, report: Reporter = SILENT) -> Pace | None:
     # a run of a single step would be over, and its learning rate negative, before anything is measured
     times = dataclasses.replace(prepared.times, total_steps=1000, max_iterations=1000)
     endless = dataclasses.replace(prepared, times=times)
-    total = 2 * _REPETITIONS
-    report.progress(_STAGE, 0, total)
+    report.progress(_STAGE, 0, _STAGES)
     try:
         trainer = endless.trainer()
-        slice_seconds = _warm_up(trainer, endless)
-        report.progress(_STAGE, _REPETITIONS, total)
+        alone, each = _measure_pieces(trainer, endless, report)
         in_a_step = min(endless.options.batch_size, len(endless.training)) // endless.fabric.world_size
-        if slice_seconds * in_a_step > _LONGEST_PIECE:
-            step = _measure_in_pieces(trainer, endless, max(1, int(_LONGEST_PIECE / slice_seconds)), report)
-        else:
+        step = alone + each * (in_a_step - 1)
+        if step <= _LONGEST_PIECE:
             step = _measure_steps(trainer, endless, report)
-        validation = _measure_validation(trainer, endless, slice_seconds)
+        report.progress(_STAGE, 2, _STAGES)
+        validation = _measure_validation(trainer, endless, each)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         return None
-    report.progress(_STAGE, total, total)
+    report.progress(_STAGE, _STAGES, _STAGES)
     return Pace(step, validation)
 
 
@@ -74,32 +74,38 @@ def memory_bytes(prepared: Prepared) -> int:
     return data + weights + 12 * trained + activation_bytes(prepared.model.config, prepared.mixed) * at_once
 
 
-def _warm_up(trainer: Trainer, prepared: Prepared) -> float:
-    """Seconds of one slice; the first ones are slow and do not count."""
-    slices = prepared.batches.parts(0, prepared.options.batch_size)[:_REPETITIONS]
-    return [_seconds(trainer, [one]) for one in slices][-1]
+def _measure_pieces(trainer: Trainer, prepared: Prepared, report: Reporter) -> tuple[float, float]:
+    """Seconds of a step with a single slice, and of every slice more.
+
+    The first has the optimiser in it, which for networks that are trained whole takes longer than a slice.
+    """
+    slices = prepared.batches.parts(0, prepared.options.batch_size)
+    alone = _seconds_of_second(trainer, slices, report)
+    if len(slices) == 1 or 2 * alone > _LONGEST_PIECE:
+        return alone, alone
+    few = max(1, len(slices) // _SLICES_OF_A_PIECE)
+    pieces = prepared.batches.parts(0, few)
+    size = len(pieces[-1].images)
+    together = _seconds_of_second(trainer, pieces, report)
+    each = (together - alone) / (size - 1)
+    return alone, each if each > 0 else together / size
+
+
+def _seconds_of_second(trainer: Trainer, pieces: Sequence[Part], report: Reporter) -> float:
+    """Seconds of a step with one of these pieces; the first step of a size is slow and does not count."""
+    _seconds(trainer, pieces[:1])
+    report.check_cancelled()
+    return _seconds(trainer, pieces[-1:])
 
 
 def _measure_steps(trainer: Trainer, prepared: Prepared, report: Reporter) -> float:
     taken = []
     for number in range(_REPETITIONS):
+        report.progress(_STAGE, 1, _STAGES)
         start = time.perf_counter()
         trainer.take_step(prepared.batches.parts(number, prepared.parts))
         taken.append(time.perf_counter() - start)
-        report.progress(_STAGE, _REPETITIONS + number, 2 * _REPETITIONS)
     return statistics.median(taken)
-
-
-def _measure_in_pieces(trainer: Trainer, prepared: Prepared, at_once: int, report: Reporter) -> float:
-    start = time.perf_counter()
-    count = max(prepared.parts, -(-prepared.options.batch_size // at_once))
-    pieces = prepared.batches.parts(0, count)
-    preparing = time.perf_counter() - start
-    taken = []
-    for number, piece in enumerate(pieces[: _REPETITIONS - 1]):
-        taken.append(_seconds(trainer, [piece]))
-        report.progress(_STAGE, _REPETITIONS + number, 2 * _REPETITIONS)
-    return preparing + statistics.median(taken) * len(pieces)
 
 
 def _measure_validation(trainer: Trainer, prepared: Prepared, slice_seconds: float) -> float:
