@@ -13,7 +13,8 @@ from SAMedSlicerLib.Host import Host
 if TYPE_CHECKING:
     from SAMedSlicerLib.SceneRun import SegmentResult
 
-_ROW, _HEADER, _SCROLL_BAR = 24, 28, 16
+_ROW, _FRAME, _SCROLL_BAR = 24, 4, 16  # pixels
+_MOST_ROWS = 10
 _NOTICE_STYLE = "background-color: #fff3cd; color: #664d03; border: 1px solid #e0c36a; padding: 4px;"
 
 
@@ -45,6 +46,8 @@ class ResultView:
         self._ui.noticeLabel.text = notice
         self._ui.noticeLabel.visible = bool(notice)
         self._fill(results)
+        title = _("Result: {name}").format(name=results[0].title) if len(results) == 1 else _("Result")
+        self._ui.resultCollapsibleButton.text = title
         self._ui.resultCollapsibleButton.visible = True
         self.refresh()
 
@@ -80,7 +83,8 @@ class ResultView:
         header = table.horizontalHeader()
         header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
         header.setStretchLastSection(True)
-        table.setFixedHeight(_HEADER + _ROW * min(len(organs), 10) + (_SCROLL_BAR if len(results) > 2 else 0))
+        height = header.sizeHint.height() + _ROW * min(len(organs), _MOST_ROWS) + _FRAME
+        table.setFixedHeight(height + (_SCROLL_BAR if len(results) > 2 else 0))
 
     def _onCell(self, row: int, column: int) -> None:
         """Show the scan whose column was clicked."""
