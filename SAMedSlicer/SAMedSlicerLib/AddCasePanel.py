@@ -66,6 +66,7 @@ class AddCasePanel:
         self._attempt: _Attempt | None = None
         self._proposed: tuple | None = None
         self._proposedName = ""
+        self._shownFolder: Path | None = None
         ui.trainingVolumeSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._onVolume)
         ui.trainingSegmentationSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._onSegmentation)
 
@@ -79,6 +80,9 @@ class AddCasePanel:
     def refresh(self) -> None:
         """Show the segments as they are now; what the user chose for them stays, as long as they are the same."""
         trainingSet = self._knownSet()
+        if trainingSet and trainingSet.folder != self._shownFolder and not self._strip.busy:
+            self._shownFolder = trainingSet.folder
+            self._strip.say("")
         segments = self._segments()
         proposal = (tuple(segments), tuple(trainingSet.values) if trainingSet else ())
         if proposal != self._proposed:
@@ -226,8 +230,8 @@ def _doubts(trainingSet: TrainingSet, labels: Any, new: list[str]) -> list[str]:
     if new and trainingSet.cases:
         doubts.append(
             _(
-                "{labels}: new in this training set. Its {count} earlier cases have no such label, so the model learns "
-                "that these scans do not show it."
+                "{labels}: new in this training set. Earlier cases ({count}) have no such label, so the model learns "
+                "that those scans do not show it."
             ).format(labels=", ".join(new), count=len(trainingSet.cases))
         )
     return doubts

@@ -8,7 +8,6 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
-from SAMedLib.weights.acquire import human_size
 from SAMedSlicerLib.Progress import duration
 
 
@@ -50,9 +49,9 @@ class CheckReport:
             ),
         ]
         if result.get("memory_bytes"):
-            memory = _("Memory: about {needed}").format(needed=human_size(int(result["memory_bytes"])))
+            memory = _("Memory: about {needed}").format(needed=_size(result["memory_bytes"]))
             if result.get("free_bytes"):
-                memory += _(" of {free} that are free").format(free=human_size(int(result["free_bytes"])))
+                memory += _(" of {free} that are free").format(free=_size(result["free_bytes"]))
             lines.append(memory)
         return lines
 
@@ -69,6 +68,10 @@ def _device(name: str) -> str:
     if name.startswith("cuda"):
         return _("the graphics card")
     return {"cpu": _("the processor (CPU)"), "mps": _("the graphics of this Mac")}.get(name, name or "?")
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(1, round(count / 1e6))} MB"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
+from SAMedSlicerLib.TableHeight import fitHeight
+
 
 class MappingTable:
     """A row for each segment, with a list of labels to choose from or to type into."""
@@ -41,7 +43,7 @@ class MappingTable:
             self._table.setCellWidget(row, 1, combo)
             self._rows.append((segment.id, segment.name, combo))
         self._table.resizeColumnToContents(0)
-        self._table.visible = bool(segments)
+        fitHeight(self._table)
 
     def chosen(self) -> dict[str, str]:
         """Segment id to label name, empty where it is left out."""

@@ -13,6 +13,7 @@ from SAMedLib.errors import SAMedError
 from SAMedSlicerLib.CaseBrowser import CaseBrowser
 from SAMedSlicerLib.CaseLabels import CaseLabels
 from SAMedSlicerLib.Host import Host
+from SAMedSlicerLib.TableHeight import fitHeight
 from SAMedSlicerLib.TrainingSet import TrainingSet, holdsFiles
 
 _FOLDER_SETTING = "datasetFolder"
@@ -94,7 +95,6 @@ class TrainingCasesPanel:
     def _fillTable(self) -> None:
         table = self._ui.casesTable
         cases = self._set.cases if self._set else {}
-        table.visible = bool(cases)
         table.setRowCount(len(cases))
         self._labels = CaseLabels(self._set.folder) if self._set else None
         for row, (name, files) in enumerate(cases.items()):
@@ -105,6 +105,7 @@ class TrainingCasesPanel:
             self._showLabels(row, values)
         if cases:
             table.resizeColumnToContents(0)
+        fitHeight(table)
         if self._unread:
             self._reading.start()
         self._updateButtons()

@@ -105,17 +105,15 @@ class TrainingRunPanel:
         busy, run = self._strip.busy, self._list.selected
         self._ui.runSelector.enabled = not busy
         self._ui.checkButton.visible = run is None
-        self._ui.runFolderEdit.enabled = self._ui.chooseRunFolderButton.enabled = run is None and not busy
-        self._ui.curvesButton.enabled = self._ui.curvesSelector.enabled = run is not None
-        self._ui.curvesButton.toolTip = (
-            _("Draws loss, learning rate and validation Dice; while training goes on, they follow it.")
-            if run
-            else _("Choose a training first.")
-        )
+        for widget in (self._ui.runFolderTitle, self._ui.runFolderEdit, self._ui.chooseRunFolderButton):
+            widget.visible = run is None
+            widget.enabled = not busy
+        for widget in (self._ui.curvesTitle, self._ui.curvesSelector, self._ui.curvesButton):
+            widget.visible = run is not None
         if busy:
             self._ui.checkButton.enabled = False
             return
-        self._ui.trainButton.text = _("Resume") if run else _("Train")
+        self._ui.trainButton.text = _("Resume") if run and run.state() != FINISHED else _("Train")
         reason = self._reasonNotToTrain(run)
         self._ui.trainButton.enabled = self._ui.checkButton.enabled = not reason
         tip = _("Goes on exactly where the training was saved.") if run else _("Checks the data, then trains.")
@@ -247,6 +245,7 @@ class TrainingRunPanel:
         self._progress.replay()
         if self._strip.run(command, run.jobFolder, True, self._onTrainingEvent, self._onTrainingEnded):
             self._parameters.runFolder = str(run.folder)
+            self._list.show(self._runs.all(), run)
         self.update()
 
     def _watch(self, run: TrainingRun) -> None:
