@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -176,6 +177,12 @@ class Panel:
 
 def wait(until: Any, timeout_s: float = 180) -> None:
     slicer_host.processEvents(until, timeout_s)
+
+
+def pause() -> None:
+    """Long enough for two clicks not to be a double click."""
+    start = time.monotonic()
+    wait(lambda: time.monotonic() - start > 0.5)
 
 
 def _qt() -> Any:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from panel_training import AnsweringHost, Panel, add_segmentation, add_volume, shapes, wait
+from panel_training import AnsweringHost, Panel, add_segmentation, add_volume, pause, shapes, wait
 from SAMedLib.data.folders import DatasetFolder
 from SAMedLib.organs import SYNAPSE
 
@@ -191,10 +191,13 @@ def test_deleting_both_nodes_after_they_were_written_does_no_harm(scene, panel, 
 
 @pytest.mark.parametrize("moment", ["at once", "while it is written"])
 def test_cancel_leaves_the_set_as_it_was(scene, panel, host, folder, moment):
-    volume, _array, _labels, segmentation = liver_and_spleen(scene)
+    array, labels = shapes(slices=60, size=256)  # takes a moment to compress
+    volume = add_volume(scene, array)
+    segmentation = add_segmentation(scene, volume, {"liver": labels == 1})
     panel.useFolder(folder)
     panel.select(volume, segmentation)
     panel.ui.addCaseButton.click()
+    pause()
     if moment == "while it is written":
         wait(lambda: (folder / "dataset.json").exists())
     panel.ui.addCaseButton.click()
