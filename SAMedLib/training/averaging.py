@@ -10,13 +10,15 @@ from torch import Tensor, nn
 
 
 class WeightAverage:
-    """Exponential moving average of a model's trainable parameters.
+    """Exponential moving average of a model's trainable parameters, and of batch norm's statistics of their outputs.
 
     The decay rises towards its final value as (1 + n) / (10 + n) after n updates, so that early weights are forgotten.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        self._parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self._parameters: dict[str, Tensor] = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        statistics = ("running_mean", "running_var")
+        self._parameters |= {name: b for name, b in model.named_buffers() if name.endswith(statistics)}
         self._decay = decay
         self._updates = 0
         self._means = {name: p.detach().clone() for name, p in self._parameters.items()}
