@@ -86,7 +86,7 @@ def segment_file(
     if confidence is not None and outputs.confidence:
         _write_confidence(outputs.confidence, confidence, volume.geometry, record)
     if outputs.overview:
-        footer = f"SAMed, model {choices.model}. {notice(metadata)}"
+        footer = f"{metadata.config.title}, model {choices.model}. {notice(metadata)}"
         write_overview(outputs.overview, volume, labels, metadata.label_set, footer)
     write_labels(
         outputs.labels,
@@ -126,7 +126,7 @@ def describe(metadata: ModelMetadata, choices: Choices, segmenter: Segmenter) ->
     facts = metadata.to_json()
     del facts["label_set"]
     return {
-        "description": f"{notice(metadata)} SAMed {choices.model}, SAMedLib {__version__}",
+        "description": f"{notice(metadata)} {metadata.config.title} {choices.model}, SAMedLib {__version__}",
         "notice": notice(metadata),
         "software": f"SAMedLib {__version__}",
         "model": choices.model,

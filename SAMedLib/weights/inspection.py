@@ -19,11 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from SAMedLib.errors import SAMedError
+from SAMedLib.model.config import SAMedConfig
+from SAMedLib.model.networks import NETWORKS
 from SAMedLib.weights.pickled import MoreThanTensors, read_shapes
 
 # width and depth of the image encoder (segment_anything/build_sam.py)
 ENCODERS = {(768, 12): "vit_b", (1024, 24): "vit_l", (1280, 32): "vit_h"}
 
+_LORA_A = re.compile(r"^w_a_\d{3}$|^network\..*\.a\.[qkvo]$")  # of SAMed, and of the networks beside it
 _LARGEST_HEADER = 64 * 2**20
 _SAFE_GLOBALS = re.compile(
     r"collections OrderedDict"
@@ -43,7 +46,8 @@ class Inspection:
         layout: "SAMed" and "SAMed_s" (the published adapters), "SAM" (a base), "SAMedLib" (ours, with metadata),
             None if it is none of these.
         encoder_size: width and depth of the image encoder that the file belongs to, None if it does not tell.
-        complete: holds the image encoder too, so that no base is needed.
+        network: for people, "SAMed" or one of those beside it; None if it does not tell.
+        complete: holds the whole network, so that no base is needed.
         rank: LoRA rank, None if there is no LoRA.
         num_classes: background included, None for a base.
         tensors, parameters: how many.
@@ -55,6 +59,7 @@ class Inspection:
     tensors: int
     parameters: int
     encoder_size: tuple[int, int] | None = None
+    network: str | None = None
     complete: bool = False
     rank: int | None = None
     num_classes: int | None = None
@@ -183,7 +188,7 @@ def _pth_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 def describe(format: str, shapes: Mapping[str, tuple[int, ...]], metadata: Mapping[str, Any]) -> Inspection:
     """What these tensors are, by their names and shapes (reference: sam_lora_image_encoder.py of SAMed)."""
     tokens = shapes.get("mask_decoder.mask_tokens.weight")
-    lora = [shape for name, shape in shapes.items() if re.fullmatch(r"w_a_\d{3}", name) and len(shape) == 2]
+    lora = [shape for name, shape in shapes.items() if _LORA_A.search(name) and len(shape) == 2]
     position = shapes.get("image_encoder.pos_embed", ())
     blocks = [name for name in shapes if re.fullmatch(r"image_encoder\.blocks\.\d+\.norm1\.weight", name)]
     if metadata:
@@ -194,17 +199,25 @@ def describe(format: str, shapes: Mapping[str, tuple[int, ...]], metadata: Mappi
         layout, size = "SAM", (position[3], len(blocks))
     else:
         layout, size = None, None
+    config = _configuration(metadata)
+    network = NETWORKS.get(str(config.get("network", SAMedConfig.network))) if config else None
     return Inspection(
         format=format,
         layout=layout,
         tensors=len(shapes),
         parameters=sum(math.prod(shape) for shape in shapes.values()),
         encoder_size=size,
-        complete=bool(position),
+        network=network.title if network else None,
+        complete=bool(position) or any(name.startswith("network.") for name in shapes),
         rank=lora[0][0] if lora else None,
-        num_classes=tokens[0] if tokens and layout != "SAM" else None,
+        num_classes=config.get("num_classes") or (tokens[0] if tokens and layout != "SAM" else None),
         metadata=metadata,
     )
+
+
+def _configuration(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    config = metadata.get("config")
+    return config if isinstance(config, dict) else {}
 
 
 def _configured_size(metadata: Mapping[str, Any]) -> tuple[int, int] | None:

@@ -72,6 +72,7 @@ def about_as_text(about: dict[str, Any]) -> str:
         ("file", f"{about['file']} ({human_size(about['bytes'])})"),
         ("is", f"{what[about['kind']]}, {about['format']}, layout {about['layout'] or 'unknown'}"),
         ("holds", f"{about['tensors']} tensors, {about['parameters']:,} numbers"),
+        ("network", about["network"]),
         ("encoder", about["encoder"] or _encoder_size(about["encoder_size"])),
         ("LoRA rank", about["rank"]),
         ("classes", about["num_classes"] and f"{about['num_classes']} with the background"),
