@@ -31,6 +31,7 @@ from training_data import NETWORK, write_network
 
 RECIPES = sorted((Path(SAMedLib.__file__).parents[1] / "recipes" / "paper").glob("*.json"))
 SIZE = 32
+SMALLEST = {"table1": 64, "table7": 64}  # pixels that the recipe's networks need
 TEST_SET = "the bench's test set"
 
 
@@ -48,8 +49,8 @@ def bench(tmp_path_factory):
     return folder
 
 
-def experiment(bench: Path, *arguments, output: Path | None = None) -> int:
-    settings = {"model_size": bench / "network.json", "base": bench / "base.pth", "image_size": SIZE}
+def experiment(bench: Path, *arguments, output: Path | None = None, image_size: int = SIZE) -> int:
+    settings = {"model_size": bench / "network.json", "base": bench / "base.pth", "image_size": image_size}
     settings |= {"slice_size": SIZE, "epochs": 1, "batch_size": 9, "device": "cpu"}
     fixed = ["--data", bench / "train", "--test-data", bench / "test", "--output", output or bench / "out"]
     fixed += ["--pictures", 1, "--set", *(f"{key}={value}" for key, value in settings.items())]
@@ -58,7 +59,9 @@ def experiment(bench: Path, *arguments, output: Path | None = None) -> int:
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_shipped_recipe_writes_its_table_and_its_figure(bench, path, capfd):
-    assert experiment(bench, path) == 0
+    if path.stem in SMALLEST:
+        pytest.importorskip("monai", reason="MONAI is not installed, so recipes with its networks are not run")
+    assert experiment(bench, path, image_size=SMALLEST.get(path.stem, SIZE)) == 0
     recipe = read_recipe(path)
     results = bench / "out" / recipe.name
     report = json.loads((results / "report.json").read_text())
@@ -83,7 +86,8 @@ def test_every_shipped_recipe_writes_its_table_and_its_figure(bench, path, capfd
 
 
 def test_every_table_and_figure_has_its_recipe():
-    assert [path.stem for path in RECIPES] == ["figure5", "figure6", "table2", "table3", "table4", "table5", "table6"]
+    tables = [f"table{number}" for number in range(1, 8)]
+    assert [path.stem for path in RECIPES] == ["figure5", "figure6", *tables]
 
 
 def test_runs_are_what_the_paper_compares(tmp_path):
@@ -91,11 +95,14 @@ def test_runs_are_what_the_paper_compares(tmp_path):
         recipe = read_recipe(next(path for path in RECIPES if path.stem == name))
         return recipe.training_options(tmp_path).values()
 
+    assert [run.network for run in of("table1")] == ["unet", "attention-unet", "unetr", "swin-unetr", None, None]
     assert [run.lora_targets for run in of("table2")] == [(), None]
     assert [run.decoder_tuning for run in of("table3")] == ["lora", None]
     assert [run.rank for run in of("table4")] == [1, None, 16]
     assert [run.lora_targets for run in of("table5")] == [("q",), None, ("q", "k", "v", "o")]
     assert [(run.warmup, run.optimizer) for run in of("table6")] == [(0, "sgd"), (None, "sgd"), (None, "adamw")]
+    of_each = [(0, "sgd", None), (None, "adamw", None), (0, "sgd", "lora"), (None, "adamw", "lora")]
+    assert [(run.warmup, run.optimizer, run.encoder_tuning) for run in of("table7")] == 2 * of_each
 
 
 @pytest.mark.parametrize(("tuning", "exact", "printed"), [("full", 19_711_360, 18.81), ("lora", 6_625_402, 6.32)])
