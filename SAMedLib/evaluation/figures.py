@@ -16,7 +16,7 @@ from SAMedLib.evaluation.summary import DSC, HD95, Measure
 from SAMedLib.evaluation.tables import heading
 
 # colours that stay apart for colour-blind readers (Okabe and Ito)
-RUN_COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#7f7f7f")
+RUN_COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#7f7f7f", "#000000")
 REFERENCE_COLOR, PREDICTION_COLOR = "#56b4e9", "#ffb000"
 _MARGIN, _SMALLEST = 0.25, 48  # around the worst organ, as a share of its size; pixels
 
