@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from segment_anything.modeling.common import MLPBlock
 from torch import Tensor, nn
+
+from SAMedLib.model.segment_anything_modeling import MLPBlock
 
 
 class RelativePositionAttention(nn.Module):

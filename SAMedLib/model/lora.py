@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from segment_anything.modeling import MaskDecoder
 from torch import Tensor, nn
 
 from SAMedLib.model.config import SAMedConfig
 from SAMedLib.model.sam import ImageEncoder
+from SAMedLib.model.segment_anything_modeling import MaskDecoder
 
 
 class LoRALinear(nn.Linear):

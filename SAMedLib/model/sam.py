@@ -6,11 +6,16 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
-from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, TwoWayTransformer
 from torch import Tensor, nn
 
 from SAMedLib.model.attention import EncoderBlock
 from SAMedLib.model.config import PATCH_SIZE, SAMedConfig
+from SAMedLib.model.segment_anything_modeling import (
+    ImageEncoderViT,
+    MaskDecoder,
+    PromptEncoder,
+    TwoWayTransformer,
+)
 
 
 class ImageEncoder(ImageEncoderViT):

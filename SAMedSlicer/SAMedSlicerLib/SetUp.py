@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from SAMedSlicerLib.Host import Host
 
 REQUESTER = "SAMedSlicer"
-TORCH = {"torch": ">=2.2", "torchvision": ">=0.17"}  # the PyTorch extension takes the bounds one by one
+TORCH = ">=2.2"  # the PyTorch extension takes the bound without the name
 # of Slicer, and PyTorch once it is there: an installation of ours must not put others in their place
-_KEPT = ("numpy", "scipy", "SimpleITK", "pydicom", "requests", "vtk", "torch", "torchvision")
+_KEPT = ("numpy", "scipy", "SimpleITK", "pydicom", "requests", "vtk", "torch")
 
 
 class SetUp:
@@ -101,7 +101,7 @@ class SetUp:
     def _requirements(self) -> list[str]:
         lines = self._requirementsFile.read_text(encoding="utf-8").splitlines()
         others = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-        return [name + bound for name, bound in TORCH.items()] + others
+        return [f"torch{TORCH}", *others]
 
     def _installTorch(self) -> str:
         """Empty, or a sentence that says why it failed."""
@@ -110,8 +110,7 @@ class SetUp:
         try:
             installed = PyTorchUtils.PyTorchUtilsLogic().installTorch(
                 askConfirmation=False,  # we asked
-                torchVersionRequirement=TORCH["torch"],
-                torchvisionVersionRequirement=TORCH["torchvision"],
+                torchVersionRequirement=TORCH,
             )
         except Exception as error:  # pip's, light-the-torch's, or that of a torch that cannot be loaded
             return _installationFailed("PyTorch", error)
@@ -158,9 +157,9 @@ def _isInstalled(requirement: str) -> bool:
 
 def _split(missing: Iterable[str]) -> tuple[list[str], list[str]]:
     """PyTorch's, and the others."""
-    torch = [name + bound for name, bound in TORCH.items()]
+    torch = f"torch{TORCH}"
     missing = list(missing)
-    return [r for r in missing if r in torch], [r for r in missing if r not in torch]
+    return [r for r in missing if r == torch], [r for r in missing if r != torch]
 
 
 @contextlib.contextmanager

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from segment_anything.modeling import ImageEncoderViT
 
 from SAMedLib.errors import SAMedError
 from SAMedLib.model import DecoderConfig, EncoderConfig, SAMed, SAMedConfig
 from SAMedLib.model.lora import LoRALinear
 from SAMedLib.model.sam import ImageEncoder
+from SAMedLib.model.segment_anything_modeling import ImageEncoderViT
 
 
 def golden_config(golden) -> SAMedConfig:
@@ -204,3 +206,21 @@ def test_a_network_that_cannot_be_built_says_which_size_is_wrong(part, change, m
 
 def test_a_configuration_survives_json(small_config):
     assert SAMedConfig.from_json(json.loads(json.dumps(small_config.to_json()))) == small_config
+
+
+def test_the_network_needs_neither_torchvision_nor_the_rest_of_segment_anything():
+    """torchvision has to fit torch's build exactly, and often does not; its import takes longer than torch's."""
+    script = (
+        "import sys; sys.modules['torchvision'] = None\n"
+        "from SAMedLib.model import SAMed, SAMedConfig\n"
+        "SAMed(SAMedConfig.tiny())\n"
+        "assert 'segment_anything' not in sys.modules and 'torch._dynamo' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_whole_of_segment_anything_can_be_imported_beside_it():
+    segment_anything = pytest.importorskip("segment_anything", reason="segment_anything needs torchvision")
+    ours, theirs = ImageEncoderViT.__init__.__code__, segment_anything.modeling.ImageEncoderViT.__init__.__code__
+    assert (ours.co_filename, ours.co_code) == (theirs.co_filename, theirs.co_code)

@@ -131,7 +131,7 @@ def test_nothing_is_installed_or_asked_when_all_is_there(pip):
 
 
 def test_the_question_says_what_and_how_much_and_no_is_respected(pip, incomplete, monkeypatch):
-    monkeypatch.setattr("SAMedSlicerLib.SetUp.TORCH", {"torch": ">=999", "torchvision": ">=0.17"})
+    monkeypatch.setattr("SAMedSlicerLib.SetUp.TORCH", ">=999")
     extension = pytorch_extension(monkeypatch, None)
     host = AnsweringHost(answer=False)
     assert not incomplete.install(host)
@@ -175,7 +175,7 @@ def test_an_installation_that_fails_is_explained(monkeypatch, incomplete, error)
 
 
 def test_without_the_pytorch_extension_the_user_learns_how_to_get_it(monkeypatch, pip):
-    monkeypatch.setattr("SAMedSlicerLib.SetUp.TORCH", {"torch": ">=999"})
+    monkeypatch.setattr("SAMedSlicerLib.SetUp.TORCH", ">=999")
     host = AnsweringHost()
     assert not SetUp(REQUIREMENTS).install(host)
     assert "View > Extensions Manager" in host.errors[0]
@@ -187,7 +187,7 @@ def test_without_the_pytorch_extension_the_user_learns_how_to_get_it(monkeypatch
     [(None, "PyTorch was not installed"), (OSError("[WinError 5] Access is denied"), "Access is denied")],
 )
 def test_a_pytorch_that_does_not_get_installed_is_explained(monkeypatch, pip, result, told):
-    monkeypatch.setattr("SAMedSlicerLib.SetUp.TORCH", {"torch": ">=999", "torchvision": ">=0.17"})
+    monkeypatch.setattr("SAMedSlicerLib.SetUp.TORCH", ">=999")
     calls = pytorch_extension(monkeypatch, result)
     host = AnsweringHost()
     assert not SetUp(REQUIREMENTS).install(host)
@@ -209,7 +209,7 @@ def test_requirements_and_project_agree():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     wanted = {r.name.lower(): str(r.specifier) for r in map(Requirement, project)}
     lines = [line for line in REQUIREMENTS.read_text().splitlines() if not line.startswith("#")]
-    panel = {r.name.lower(): str(r.specifier) for r in map(Requirement, lines)} | TORCH
+    panel = {r.name.lower(): str(r.specifier) for r in map(Requirement, lines)} | {"torch": TORCH}
     assert panel == {name: bound for name, bound in wanted.items() if name not in OF_SLICER | WITHOUT}
     assert all(re.fullmatch(r">=\d+(\.\d+)+", bound) for bound in panel.values())
 
@@ -227,11 +227,11 @@ def imports_of(path: Path) -> set[str]:
 def test_every_package_that_the_library_imports_is_installed_or_of_slicer():
     imported = set().union(*(imports_of(path) for path in (ROOT / "SAMedLib").rglob("*.py")))
     lines = [line for line in REQUIREMENTS.read_text().splitlines() if not line.startswith("#")]
-    known = {Requirement(line).name.lower() for line in lines} | set(TORCH) | OF_SLICER | WITHOUT
+    known = {Requirement(line).name.lower() for line in lines} | {"torch"} | OF_SLICER | WITHOUT
     known = {IMPORT_NAMES.get(name, name.replace("-", "_")) for name in known}
     assert imported - known - EXTRAS - {"nrrd"} == set()  # slicerio brings nrrd
-    # segment_anything imports torchvision, and torch tensorboard
-    assert known - imported - {"torchvision", "tensorboard", "pydicom"} == set()
+    # torch imports tensorboard
+    assert known - imported - {"segment_anything", "tensorboard", "pydicom"} == set()
 
 
 def blocking(folder: Path, *packages: str) -> Path:
