@@ -47,8 +47,8 @@ class Geometry:
 
     @property
     def voxel_ml(self) -> float:
-        """The volume of one voxel in mL."""
-        return float(np.prod(self.spacing)) / 1000.0
+        """The volume of one voxel in mL; axes that are not perpendicular (gantry tilt) make it smaller."""
+        return abs(float(np.linalg.det(self.ijk_to_lps()[:3, :3]))) / 1000.0
 
     def ijk_to_lps(self) -> np.ndarray:
         """4 x 4 matrix from voxel indices (x, y, z, 1) to LPS positions in mm."""

@@ -397,3 +397,9 @@ def test_the_window_scales_to_0_and_1_and_counts_nan_as_air():
 
 def test_a_voxel_has_its_volume():
     assert Volume(HU, GEOMETRY, "x").geometry.voxel_ml == pytest.approx(0.7312345678 * 0.81 * 2.5000001 / 1000)
+
+
+def test_a_voxel_of_a_tilted_scan_is_smaller_than_its_sides_multiplied():
+    tilt = np.radians(20)
+    tilted = Geometry((4, 4, 4), (1.0, 2.0, 5.0), direction=(1, 0, 0, 0, 1, np.sin(tilt), 0, 0, np.cos(tilt)))
+    assert tilted.voxel_ml == pytest.approx(1 * 2 * 5 * np.cos(tilt) / 1000)
