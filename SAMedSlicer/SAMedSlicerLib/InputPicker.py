@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import qt
 from slicer.i18n import tr as _
 
 from SAMedSlicerLib.Host import Host
@@ -30,6 +31,7 @@ class InputPicker:
         ui.inputKindSelector.addItems(
             [_("One volume"), _("All loaded volumes"), _("A sequence of volumes"), _("A folder of scans")]
         )
+        ui.loadedVolumesLabel.textFormat = qt.Qt.PlainText
         ui.framesSelector.addItems([_("All frames"), _("Only the frame that is shown")])
         ui.inputKindSelector.connect("currentIndexChanged(int)", self._onKind)
         ui.inputVolumeSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._changed)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import qt
 from slicer.i18n import tr as _
 
 from SAMedSlicerLib.Host import Host
@@ -71,6 +72,7 @@ class JobStrip:
         self._onEvent: Callable[[dict], None] | None = None
         self._onFinished: Callable[..., None] | None = None
         progressBar.visible = False
+        statusLabel.textFormat = qt.Qt.RichText  # else text without a link would show its escapes, such as &amp;
         button.connect("clicked(bool)", self._onClicked)
         statusLabel.connect("linkActivated(QString)", self._onDetails)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import qt
 from slicer.i18n import tr as _
 
 from SAMedSlicerLib.Host import Host
@@ -40,6 +41,7 @@ class ModelPicker:
             ui.downloadButton, ui.downloadProgressBar, ui.downloadStatusLabel, host, self._onDownload
         )
         self._say("")
+        ui.modelDetailsLabel.textFormat = qt.Qt.RichText
         ui.modelDetailsLabel.connect("linkActivated(QString)", self._onLink)
         ui.modelSelector.connect("currentIndexChanged(int)", self._onSelected)
 

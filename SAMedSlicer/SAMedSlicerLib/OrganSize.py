@@ -30,7 +30,8 @@ def organSizes(labels: Any, voxelMl: float, organs: Sequence[Label]) -> list[Org
     """Measure the organs in a label array [K, J, I] whose voxels have `voxelMl` millilitres."""
     import numpy as np
 
-    counts = np.bincount(labels.ravel(), minlength=256)
+    # slice by slice: bincount works on a copy of eight times the size
+    counts = sum(np.bincount(plane.ravel(), minlength=256) for plane in labels)
     edge: set[int] = set()
     for axis in range(3):
         for side in (0, -1):

@@ -47,7 +47,7 @@ class ResultView:
         self._ui.noticeLabel.visible = bool(notice)
         self._fill(results)
         title = _("Result: {name}").format(name=results[0].title) if len(results) == 1 else _("Result")
-        self._ui.resultCollapsibleButton.text = title
+        self._ui.resultCollapsibleButton.text = title.replace("&", "&&")  # a single one marks a shortcut
         self._ui.resultCollapsibleButton.visible = True
         self.refresh()
 

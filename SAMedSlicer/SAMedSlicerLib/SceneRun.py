@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -182,8 +183,17 @@ class SceneRun:
             info = writer.readModelInfo(path)
             voxelMl = self._voxelMl(path)
             segmentation, remarks = case.deliver(labels, self._labelSet, info)
-        except (SAMedError, VolumeLost, RuntimeError) as error:
+        except (SAMedError, VolumeLost) as error:
             self.problems.append(self._forPeople(str(error)))
+            return
+        except Exception as error:  # one result that cannot be read or shown must not cost the others
+            logging.getLogger(__name__).exception("A result could not be brought into the scene.")
+            reason = self._forPeople(
+                str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+            )
+            self.problems.append(
+                _("The result of {name} could not be shown ({reason}).").format(name=case.title, reason=reason)
+            )
             return
         finally:
             path.unlink(missing_ok=True)

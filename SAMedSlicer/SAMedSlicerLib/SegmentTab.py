@@ -120,13 +120,14 @@ class SegmentTab:
 
     def _observeScene(self) -> None:
         scene, events = self._host.scene, slicer.vtkMRMLScene
-        for event in (
-            events.NodeAddedEvent,
-            events.NodeRemovedEvent,
-            events.EndImportEvent,
-            events.EndBatchProcessEvent,
-        ):
+        for event in (events.NodeAddedEvent, events.NodeRemovedEvent, events.EndBatchProcessEvent):
             self._observed.append((scene, scene.AddObserver(event, self._onScene)))
+        self._observed.append((scene, scene.AddObserver(events.EndImportEvent, self._onImported)))
+
+    def _onImported(self, scene: Any, event: Any) -> None:
+        """A saved scene was loaded: its parameters are the ones that count now."""
+        if not self._loading:
+            self.refresh()
 
     def _onScene(self, scene: Any, event: Any) -> None:
         if self._loading or scene.IsBatchProcessing():
@@ -197,7 +198,12 @@ class SegmentTab:
         if reason or model is None or self._flow.busy or not self._host.ensureReady():
             return
         self._hinting = False
-        self._flow.start(self._newRun(model))
+        try:
+            run = self._newRun(model)
+        except OSError as error:  # no place for a temporary folder
+            self._strip.say(_("The work could not start: {reason}.").format(reason=error.strerror or error))
+            return
+        self._flow.start(run)
 
     def _newRun(self, model: ModelChoice) -> SceneRun | FolderRun:
         chosen = self._organs.chosen()

@@ -281,3 +281,11 @@ def test_detached_jobs_are_not_what_this_tab_starts(quick):
     assert Job.find(quick.tab._flow._run.jobFolder) is not None
     quick.tab._flow.abandon()
     assert quick.host.left == []
+
+
+def test_names_with_special_characters_are_shown_as_they_are(quick):
+    quick.use(addVolume(HU, name="A & B <1>"))
+    quick.segment()
+    assert quick.status.startswith("1 organ found in A &amp; B &lt;1&gt;.")  # as rich text
+    assert quick.ui.statusLabel.textFormat == qt.Qt.RichText
+    assert quick.ui.resultCollapsibleButton.text == "Result: A && B <1>"
