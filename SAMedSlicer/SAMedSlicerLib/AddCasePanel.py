@@ -66,6 +66,7 @@ class AddCasePanel:
         self._attempt: _Attempt | None = None
         self._proposed: tuple | None = None
         self._proposedName = ""
+        self._restoring = False
         self._shownFolder: Path | None = None
         ui.trainingVolumeSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._onVolume)
         ui.trainingSegmentationSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._onSegmentation)
@@ -73,8 +74,10 @@ class AddCasePanel:
     def restore(self) -> None:
         """Show what the scene remembers."""
         parameters = self._parameters
+        self._restoring = True  # what is proposed here is not the user's choice
         self._ui.trainingVolumeSelector.setCurrentNode(parameters.trainingVolume or parameters.inputVolume)
         self._ui.trainingSegmentationSelector.setCurrentNode(parameters.trainingSegmentation or parameters.segmentation)
+        self._restoring = False
         self.refresh()
 
     def refresh(self) -> None:
@@ -103,11 +106,13 @@ class AddCasePanel:
             self._end()
 
     def _onVolume(self, node: Any = None) -> None:
-        self._parameters.trainingVolume = self._ui.trainingVolumeSelector.currentNode()
+        if not self._restoring:
+            self._parameters.trainingVolume = self._ui.trainingVolumeSelector.currentNode()
         self._updateButton(self._knownSet())
 
     def _onSegmentation(self, node: Any = None) -> None:
-        self._parameters.trainingSegmentation = self._ui.trainingSegmentationSelector.currentNode()
+        if not self._restoring:
+            self._parameters.trainingSegmentation = self._ui.trainingSegmentationSelector.currentNode()
         self.refresh()
 
     def _segments(self) -> list[Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from SAMedSlicerLib.Progress import duration
+from SAMedSlicerLib.TrainingSettingList import inPanelWords
 
 
 class CheckReport:
@@ -20,7 +21,7 @@ class CheckReport:
     @property
     def notes(self) -> list[str]:
         """Sentences that the user should read before training."""
-        return [str(note) for note in self._result.get("notes") or []]
+        return [inPanelWords(str(note)) for note in self._result.get("notes") or []]
 
     @property
     def estimate(self) -> str:

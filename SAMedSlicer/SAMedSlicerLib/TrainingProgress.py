@@ -9,7 +9,6 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from SAMedSlicerLib.Progress import Progress, duration
-from SAMedSlicerLib.RemainingTime import RemainingTime
 from SAMedSlicerLib.TrainingRun import FINISHED, STOPPED, TrainingRun, epochsOf
 
 
@@ -20,10 +19,9 @@ class TrainingProgress:
         self._run = run
         self._timetable: tuple[int, int] | None = None
         self._epoch = 0
-        self._step = 0
         self._dice: float | None = None
         self._best: float | None = None
-        self._clock = RemainingTime()
+        self._end: float | None = None
 
     def note(self, event: Mapping[str, Any]) -> bool:
         """Take in an event.
@@ -34,7 +32,6 @@ class TrainingProgress:
         if event.get("event") != "metric":
             return False
         self._epoch = int(event.get("epoch") or self._epoch)
-        self._step = int(event.get("step") or self._step)
         if event.get("mean_dice") is not None:
             self._dice = float(event["mean_dice"])
             self._best = max(self._dice, self._best or 0.0)
@@ -49,18 +46,15 @@ class TrainingProgress:
         """For example "Epoch 3 of 20, validation Dice 0.81, about 12 min left"."""
         if progress.stage not in ("training", "validating"):
             return progress.text
-        self._timetable = self._timetable or self._run.timetable()
-        remaining = None
-        if self._timetable:
-            # one clock for steps and validations, so that the time counts both
-            self._clock.sample(time.monotonic(), self._step, self._timetable[0])
-            remaining = self._clock.remaining(time.monotonic())
+        if progress.stage == "training" and progress.remaining_s is not None:
+            self._end = time.monotonic() + progress.remaining_s  # counts the validations between steps, too
         text = self.summary()
         if progress.stage == "validating":
             text = _("{text}, validating").format(text=text)
-        if remaining is None:
+        if self._end is None:
             return text
-        return _("{text}, {remaining} left").format(text=text, remaining=duration(remaining))
+        remaining = duration(max(0.0, self._end - time.monotonic()))
+        return _("{text}, {remaining} left").format(text=text, remaining=remaining)
 
     def summary(self) -> str:
         """How far it got."""

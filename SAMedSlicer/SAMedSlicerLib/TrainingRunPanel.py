@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from slicer.i18n import tr as _
@@ -16,12 +14,14 @@ from SAMedSlicerLib.Job import Job
 from SAMedSlicerLib.JobStrip import JobStrip
 from SAMedSlicerLib.Progress import Progress
 from SAMedSlicerLib.RunList import RunList
+from SAMedSlicerLib.ShortJob import ShortJob
 from SAMedSlicerLib.StartChoices import downloadQuestion
 from SAMedSlicerLib.TrainingCurves import TrainingCurves
 from SAMedSlicerLib.TrainingPlan import TrainingPlan, resumeCommand
 from SAMedSlicerLib.TrainingProgress import TrainingProgress, howItEnded
 from SAMedSlicerLib.TrainingRun import FINISHED, RUNNING, TrainingRun
 from SAMedSlicerLib.TrainingRuns import TrainingRuns
+from SAMedSlicerLib.TrainingSettingList import inPanelWords
 
 _SHOWN_SETTING = "trainingShown"
 _STOP_PATIENCE_S = 3600.0  # a step of a large model on a CPU takes minutes, and is not thrown away
@@ -56,7 +56,6 @@ class TrainingRunPanel:
         self._progress: TrainingProgress | None = None
         self._report: CheckReport | None = None  # of what would be trained now
         self._notesRead: list[str] = []
-        self._folder: Path | None = None  # of a check or a download
         self._curves = TrainingCurves(ui.curvesSelector, host)
         self._strip = JobStrip(
             ui.trainButton,
@@ -68,6 +67,7 @@ class TrainingRunPanel:
             _STOP_PATIENCE_S,
             self._describe,
         )
+        self._short = ShortJob(self._strip, host, self.update)
         self._list = RunList(ui.runSelector, self._onSelected)
         ui.checkButton.connect("clicked(bool)", lambda *_: self._begin(train=False))
         ui.curvesButton.connect("clicked(bool)", lambda *_: self._onCurves())
@@ -139,7 +139,7 @@ class TrainingRunPanel:
             self._strip.detach()
         else:
             self._strip.abandon()
-            self._removeFolder()
+            self._short.forget()
         self._curves.forget()
 
     def forgetScene(self) -> None:
@@ -217,7 +217,10 @@ class TrainingRunPanel:
             return
         self._ui.checkBrowser.setHtml(report.toHtml())
         self._ui.checkBrowser.visible = True
-        self._strip.say(_("Checked: ready to train."))
+        ready = _("Checked: ready to train.")
+        if report.estimate:
+            ready = _("Checked: ready to train, {time}.").format(time=report.estimate)
+        self._strip.say(ready)
         if train:
             self._train(plan, report)
         else:
@@ -260,20 +263,8 @@ class TrainingRunPanel:
     def _run(self, command: list[str], then: Callable[[bool], None], onEvent: Callable | None = None) -> None:
         """A job that ends with the panel."""
         self._progress = None
-        self._folder = self._host.temporaryFolder()
-
-        def onFinished(job: Job, ok: bool, message: str) -> None:
-            self._removeFolder()
-            then(ok)
-            self.update()
-
-        self._strip.run(command, self._folder / "job", onEvent=onEvent, onFinished=onFinished)
+        self._short.run(command, then, onEvent)
         self.update()
-
-    def _removeFolder(self) -> None:
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-        self._folder = None
 
     def _describe(self, progress: Progress) -> str:
         return self._progress.describe(progress) if self._progress else progress.text
@@ -296,7 +287,7 @@ class TrainingRunPanel:
     def _showEnd(self, run: TrainingRun, message: str = "", details: str = "") -> None:
         """How a training ended that runs no more."""
         self._host.setSetting(_SHOWN_SETTING, str(run.folder))
-        self._strip.say(howItEnded(run, message), details)
+        self._strip.say(inPanelWords(howItEnded(run, message)), details)
         if not run.began:
             self._runs.discard(run)
 

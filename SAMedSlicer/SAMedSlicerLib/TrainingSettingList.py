@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from slicer.i18n import tr as _
@@ -157,3 +158,10 @@ def computingSettings() -> list[Setting]:
 
 def allSettings() -> list[Setting]:
     return [*mainSettings(), *networkSettings(), *courseSettings(), *computingSettings()]
+
+
+def inPanelWords(sentence: str) -> str:
+    """A sentence of the library that names options of its command line, with the panel's names for them."""
+    names = {"--" + setting.name.replace("_", "-"): setting.title for setting in allSettings()}
+    names |= {"--val-cases": _("Validation cases"), "--start": _("Start from"), "--resume": _("Resume")}
+    return re.sub(r"--[a-z][a-z-]*", lambda found: f"'{names[found[0]]}'" if found[0] in names else found[0], sentence)

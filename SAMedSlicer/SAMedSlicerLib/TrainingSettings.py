@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 
 from SAMedLib.errors import SAMedError
 from SAMedLib.training.options import CHOICES, TrainingOptions
-from SAMedSlicerLib.TrainingSettingList import Setting, allSettings
+from SAMedSlicerLib.TrainingSettingList import Setting, allSettings, inPanelWords
 
 # Finetuning a model on a few cases of one's own is another thing than the published training of 18 cases for 160
 # epochs at 0.005. Measured with the embedded model on phantoms of another style: rates from 0.0003 to 0.001 end alike,
@@ -93,10 +93,7 @@ class TrainingSettings:
         try:
             TrainingOptions(data="", **values)
         except SAMedError as error:
-            sentence = str(error)
-            for setting in sorted(allSettings(), key=lambda one: -len(one.name)):
-                sentence = sentence.replace("--" + setting.name.replace("_", "-"), f"'{setting.title}'")
-            raise SAMedError(sentence) from None
+            raise SAMedError(inPanelWords(str(error))) from None
 
 
 def defaultText(setting: Setting) -> str:

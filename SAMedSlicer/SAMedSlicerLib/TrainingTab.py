@@ -16,6 +16,7 @@ from SAMedSlicerLib.TrainingCasesPanel import TrainingCasesPanel
 from SAMedSlicerLib.TrainingPlan import TrainingPlan
 from SAMedSlicerLib.TrainingRunPanel import TrainingRunPanel
 from SAMedSlicerLib.TrainingRuns import TrainingRuns
+from SAMedSlicerLib.TrainingSet import TrainingSet
 from SAMedSlicerLib.TrainingSettingsPanel import TrainingSettingsPanel
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class TrainingTab:
         self._onOthersChanged = onModelsChanged
         self._runs = TrainingRuns(host)
         self._ready = False
+        self._shown: TrainingSet | None = None
         self._cases = TrainingCasesPanel(ui, host, parameters, self._onCasesChanged)
         self._adding = AddCasePanel(
             ui,
@@ -110,7 +112,9 @@ class TrainingTab:
         self._settings.showFor(labels, cases)
         self._place.showFor(trainingSet.folder if trainingSet else None)
         self._adding.refresh()
-        self._training.forgetReport()
+        if trainingSet != self._shown:
+            self._shown = trainingSet
+            self._training.forgetReport()
 
     def _onSettingsChanged(self) -> None:
         if self._ready:

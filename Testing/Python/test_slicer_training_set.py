@@ -18,7 +18,7 @@ from SAMedSlicerLib.CaseLabels import CaseLabels
 from SAMedSlicerLib.LabelMapping import labelsFor, proposeLabels
 from SAMedSlicerLib.TrainingRuns import newRunFolder
 from SAMedSlicerLib.TrainingSet import TrainingSet
-from SAMedSlicerLib.TrainingSettingList import allSettings
+from SAMedSlicerLib.TrainingSettingList import allSettings, inPanelWords
 from SAMedSlicerLib.TrainingSettings import FINETUNING, TrainingSettings, automaticValidation, choicesOf
 from training_data import SHAPES, write_shapes
 
@@ -209,8 +209,8 @@ def test_the_eight_organs_of_the_embedded_model_keep_their_order_whatever_the_se
 
 
 def test_the_panel_offers_every_option_that_it_does_not_decide_itself():
-    decided = {"data", "val_data", "val_cases", "model_size", "base", "start", "init", "max_steps"}
-    assert {setting.name for setting in allSettings()} | decided == {field.name for field in fields(TrainingOptions)}
+    decided = {"data", "val_data", "val_cases", "network", "model_size", "base", "start", "init", "max_steps"}
+    assert {field.name for field in fields(TrainingOptions)} - decided == {setting.name for setting in allSettings()}
     for setting in allSettings():
         assert setting.title
         assert setting.help
@@ -256,6 +256,12 @@ def test_a_setting_that_cannot_be_used_is_named_as_the_panel_names_it(given, wor
     for word in words:
         assert word in str(error.value)
     assert "--" not in str(error.value)
+
+
+def test_the_librarys_sentences_name_settings_as_the_panel_does():
+    said = "The loss is not a number; start again with a --lr below 0.1, or with --clip 1, see --unknown."
+    shown = "The loss is not a number; start again with a 'Learning rate' below 0.1, or with 'Gradient limit' 1"
+    assert inPanelWords(said) == f"{shown}, see --unknown."
 
 
 def test_saved_settings_that_are_not_understood_have_their_default():
