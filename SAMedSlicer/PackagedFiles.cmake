@@ -3,40 +3,103 @@
 
 set(SAMedSlicer_SCRIPTS
   SAMedSlicer.py
+  SAMedSlicerLib/AddCasePanel.py
+  SAMedSlicerLib/ArrayVolume.py
+  SAMedSlicerLib/CaseBrowser.py
   SAMedSlicerLib/CaseExport.py
   SAMedSlicerLib/CaseLabels.py
+  SAMedSlicerLib/CheckReport.py
   SAMedSlicerLib/ChildPython.py
+  SAMedSlicerLib/Curves.py
+  SAMedSlicerLib/DeviceList.py
+  SAMedSlicerLib/DevicePicker.py
+  SAMedSlicerLib/EvaluateTab.py
+  SAMedSlicerLib/EvaluatedCases.py
+  SAMedSlicerLib/EvaluationFolders.py
+  SAMedSlicerLib/EvaluationRequest.py
+  SAMedSlicerLib/EvaluationResult.py
+  SAMedSlicerLib/EvaluationTable.py
+  SAMedSlicerLib/EvaluationView.py
   SAMedSlicerLib/EventFile.py
   SAMedSlicerLib/ExportedVolume.py
+  SAMedSlicerLib/FolderRun.py
+  SAMedSlicerLib/Hierarchy.py
   SAMedSlicerLib/Host.py
+  SAMedSlicerLib/InputPicker.py
   SAMedSlicerLib/InputVolume.py
   SAMedSlicerLib/Job.py
   SAMedSlicerLib/JobMonitor.py
   SAMedSlicerLib/JobStrip.py
   SAMedSlicerLib/LabelMapping.py
   SAMedSlicerLib/LastWords.py
+  SAMedSlicerLib/MappingTable.py
+  SAMedSlicerLib/ModelCatalog.py
+  SAMedSlicerLib/ModelDescription.py
+  SAMedSlicerLib/ModelPicker.py
   SAMedSlicerLib/NrrdFile.py
+  SAMedSlicerLib/OrganList.py
+  SAMedSlicerLib/OrganPairs.py
   SAMedSlicerLib/OrganSize.py
+  SAMedSlicerLib/OrganTable.py
+  SAMedSlicerLib/PairsTable.py
+  SAMedSlicerLib/PanelWords.py
   SAMedSlicerLib/Parameters.py
+  SAMedSlicerLib/PhantomSample.py
+  SAMedSlicerLib/PlotNodes.py
+  SAMedSlicerLib/Plots.py
   SAMedSlicerLib/Progress.py
   SAMedSlicerLib/RemainingTime.py
+  SAMedSlicerLib/ResultView.py
+  SAMedSlicerLib/RunFolderPanel.py
+  SAMedSlicerLib/RunList.py
   SAMedSlicerLib/RunningProcess.py
+  SAMedSlicerLib/SceneEvaluation.py
+  SAMedSlicerLib/SceneLoader.py
+  SAMedSlicerLib/ScenePicker.py
+  SAMedSlicerLib/SceneRun.py
+  SAMedSlicerLib/SegmentFlow.py
+  SAMedSlicerLib/SegmentNames.py
   SAMedSlicerLib/SegmentRequest.py
+  SAMedSlicerLib/SegmentTab.py
+  SAMedSlicerLib/SegmentationReader.py
+  SAMedSlicerLib/SegmentationWriter.py
+  SAMedSlicerLib/SequenceFrames.py
+  SAMedSlicerLib/SetUp.py
+  SAMedSlicerLib/SettingsForm.py
+  SAMedSlicerLib/ShortJob.py
   SAMedSlicerLib/SlicerHost.py
   SAMedSlicerLib/StartChoices.py
   SAMedSlicerLib/Steps.py
+  SAMedSlicerLib/TableHeight.py
+  SAMedSlicerLib/Terminology.py
+  SAMedSlicerLib/TrainingCasesPanel.py
+  SAMedSlicerLib/TrainingCurves.py
+  SAMedSlicerLib/TrainingPlan.py
+  SAMedSlicerLib/TrainingProgress.py
   SAMedSlicerLib/TrainingRun.py
+  SAMedSlicerLib/TrainingRunPanel.py
   SAMedSlicerLib/TrainingRuns.py
   SAMedSlicerLib/TrainingSet.py
   SAMedSlicerLib/TrainingSettingList.py
   SAMedSlicerLib/TrainingSettings.py
+  SAMedSlicerLib/TrainingSettingsPanel.py
+  SAMedSlicerLib/TrainingTab.py
+  SAMedSlicerLib/VolumeCase.py
+  SAMedSlicerLib/VolumeTable.py
   SAMedSlicerLib/VoxelArrays.py
+  SAMedSlicerLib/WorstSlice.py
+  SAMedSlicerLib/WrittenMark.py
   SAMedSlicerLib/__init__.py
   )
 
 set(SAMedSlicer_RESOURCES
+  Resources/Icons/Phantom.png
+  Resources/Icons/PhantomReference.png
   Resources/Icons/SAMedSlicer.png
+  Resources/UI/EvaluateTab.ui
   Resources/UI/SegmentTab.ui
+  Resources/UI/TrainingTab.ui
+  Resources/requirements.txt
   )
 
 set(SAMedLib_SCRIPTS
@@ -68,9 +131,12 @@ set(SAMedLib_SCRIPTS
   SAMedLib/data/strong_augment.py
   SAMedLib/data/synapse.py
   SAMedLib/demo.py
+  SAMedLib/devices.py
+  SAMedLib/durations.py
   SAMedLib/errors.py
   SAMedLib/evaluate.py
   SAMedLib/evaluation/__init__.py
+  SAMedLib/evaluation/cases.py
   SAMedLib/evaluation/figures.py
   SAMedLib/evaluation/html.py
   SAMedLib/evaluation/job.py
@@ -80,6 +146,7 @@ set(SAMedLib_SCRIPTS
   SAMedLib/evaluation/metrics.py
   SAMedLib/evaluation/pairs.py
   SAMedLib/evaluation/pictures.py
+  SAMedLib/evaluation/places.py
   SAMedLib/evaluation/predicted.py
   SAMedLib/evaluation/protocols.py
   SAMedLib/evaluation/report.py
@@ -112,29 +179,43 @@ set(SAMedLib_SCRIPTS
   SAMedLib/inference/pipeline.py
   SAMedLib/inference/postprocess.py
   SAMedLib/inference/segmenter.py
+  SAMedLib/inference/survey.py
   SAMedLib/inference/tables.py
   SAMedLib/model/__init__.py
   SAMedLib/model/attention.py
+  SAMedLib/model/build.py
   SAMedLib/model/checkpoint.py
   SAMedLib/model/config.py
   SAMedLib/model/load.py
   SAMedLib/model/lora.py
   SAMedLib/model/metadata.py
+  SAMedLib/model/monai_config.py
+  SAMedLib/model/monai_network.py
+  SAMedLib/model/network.py
+  SAMedLib/model/networks.py
   SAMedLib/model/sam.py
   SAMedLib/model/samed.py
+  SAMedLib/model/segment_anything_modeling.py
+  SAMedLib/model/tensor_files.py
   SAMedLib/organs.py
+  SAMedLib/parent.py
   SAMedLib/prepare.py
   SAMedLib/segment.py
   SAMedLib/train.py
   SAMedLib/training/__init__.py
   SAMedLib/training/averaging.py
   SAMedLib/training/batches.py
+  SAMedLib/training/check.py
+  SAMedLib/training/dry_run.py
   SAMedLib/training/fabric.py
   SAMedLib/training/figures.py
+  SAMedLib/training/findings.py
   SAMedLib/training/job.py
   SAMedLib/training/losses.py
   SAMedLib/training/memory.py
+  SAMedLib/training/network_size.py
   SAMedLib/training/options.py
+  SAMedLib/training/pace.py
   SAMedLib/training/preparation.py
   SAMedLib/training/records.py
   SAMedLib/training/run_folder.py
@@ -151,6 +232,7 @@ set(SAMedLib_SCRIPTS
   SAMedLib/weights/importing.py
   SAMedLib/weights/inspection.py
   SAMedLib/weights/listing.py
+  SAMedLib/weights/pickled.py
   SAMedLib/weights/records.py
   SAMedLib/weights/registry.py
   SAMedLib/weights/store.py

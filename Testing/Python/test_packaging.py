@@ -70,6 +70,10 @@ def test_the_index_entry_has_what_the_extensions_index_asks_for():
     assert entry["category"] == "Segmentation"
     assert entry["build_dependencies"] == ["PyTorch"]
     assert re.fullmatch(r"https://[\w./-]+/Slicer[\w-]*\.git", entry["scm_url"]), "the repository's name says Slicer"
+
+
+def test_the_index_entry_follows_slicers_schema():
+    entry = json.loads((REPOSITORY / "SAMedSlicer.json").read_text(encoding="utf-8"))
     schema = _slicer_source() / "Schemas" / "slicer-extension-catalog-entry-schema-v1.0.2.json"
     if not schema.is_file():
         pytest.skip(f"{schema} is absent")
@@ -196,7 +200,8 @@ def test_the_extension_tells_slicer_what_it_depends_on_and_packs_small(built):
 
 def test_the_self_tests_are_registered_with_slicer(built):
     listed = "\n".join(path.read_text(encoding="utf-8") for path in built.rglob("CTestTestfile.cmake"))
-    assert "py_SAMedSlicer" in listed
+    assert "py_SAMedSlicerSelfTest" in listed
+    assert "'SAMedSlicer')" in listed
     assert "qSlicerSAMedSlicerModuleGenericTest" in listed
 
 
