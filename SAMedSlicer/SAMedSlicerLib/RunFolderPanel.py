@@ -46,5 +46,7 @@ class RunFolderPanel:
             self._onEdited()
 
     def _onEdited(self) -> None:
-        self._host.setSetting(_SETTING, str(self._ui.runFolderEdit.text).strip())
-        self._onChanged()
+        text = str(self._ui.runFolderEdit.text).strip()
+        if text != self._host.setting(_SETTING):
+            self._host.setSetting(_SETTING, text)
+            self._onChanged()

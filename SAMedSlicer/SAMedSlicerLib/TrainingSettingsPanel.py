@@ -45,6 +45,7 @@ class TrainingSettingsPanel:
             ),
         ]
         self._show(TrainingSettings.fromJson(host.setting(_SETTINGS)))
+        self._saved = self._settings().toJson()
         saved = host.setting(_VALIDATION)
         ui.validationSpinBox.value = int(saved) if saved.isdigit() else _AUTOMATIC
         ui.startSelector.connect("currentIndexChanged(int)", self._onStart)
@@ -117,8 +118,11 @@ class TrainingSettingsPanel:
         self._onChanged()
 
     def _onEdited(self) -> None:
-        self._host.setSetting(_SETTINGS, self._settings().toJson())
-        self._onChanged()
+        text = self._settings().toJson()
+        if text != self._saved:  # a line edit also says so when it is only left
+            self._saved = text
+            self._host.setSetting(_SETTINGS, text)
+            self._onChanged()
 
     def _onRestore(self) -> None:
         self._ui.validationSpinBox.value = _AUTOMATIC
