@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from SAMedLib.organs import Label
 
 _ROW, _MOST_ROWS = 22, 6
-_DECORATION = 56  # pixels for box, colour and margins
+_DECORATION = 46  # pixels for box, colour and margins
 
 
 class OrganList:
@@ -40,7 +40,7 @@ class OrganList:
             item.setSizeHint(qt.QSize(width, _ROW))
             self._list.addItem(item)
         rows = min(_MOST_ROWS, max(1, -(-len(organs) // 2)))
-        self._list.setFixedHeight(rows * _ROW + 6)
+        self._list.setFixedHeight(rows * _ROW + 8)
         self._filling = False
 
     def names(self) -> list[str]:

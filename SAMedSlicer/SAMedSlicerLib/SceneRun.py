@@ -186,13 +186,10 @@ class SceneRun:
         except (SAMedError, VolumeLost) as error:
             self.problems.append(self._forPeople(str(error)))
             return
-        except Exception as error:  # one result that cannot be read or shown must not cost the others
+        except Exception:  # one result that cannot be read or shown must not cost the others
             logging.getLogger(__name__).exception("A result could not be brought into the scene.")
-            reason = self._forPeople(
-                str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-            )
             self.problems.append(
-                _("The result of {name} could not be shown ({reason}).").format(name=case.title, reason=reason)
+                _("The result of {name} could not be shown; the reason is in the error log.").format(name=case.title)
             )
             return
         finally:
@@ -204,13 +201,15 @@ class SceneRun:
         self.results.append(SegmentResult(case.title, sizes, case.volumeNode, segmentation))
 
     def _voxelMl(self, path: Path) -> float:
+        import numpy as np
         import SimpleITK as sitk
 
         reader = sitk.ImageFileReader()
         reader.SetFileName(str(path))
         reader.ReadImageInformation()
-        x, y, z = reader.GetSpacing()
-        return x * y * z / 1000
+        # the axes of a scan with a tilted gantry are not at right angles
+        lean = abs(np.linalg.det(np.reshape(reader.GetDirection(), (3, 3))))
+        return float(np.prod(reader.GetSpacing()) * lean) / 1000
 
     def _input(self, stem: str) -> Path:
         return self.folder / "in" / f"{stem}.nrrd"
