@@ -88,11 +88,11 @@ class EvaluationView:
 
     def _fillCases(self, result: EvaluationResult) -> None:
         table = self._ui.casesTable
-        headers = [_("Case"), _("DSC"), _("HD95 ({unit})").format(unit=_unit(result)), _("Worst organ")]
+        headers = [_("Case"), _("DSC"), _("HD95 {unit}").format(unit=_unit(result)), _("Worst organ")]
         rows = []
         for case in result.cases:
             worst = case.worst
-            organ = worst.organ if worst else _UNKNOWN
+            organ = worst.organ if worst and worst.dsc != 1 else _UNKNOWN
             rows.append([case.name, _dice(case.dsc), _number(case.hd95), organ])
         rows.append([_("mean"), _dice(result.meanDsc), _number(result.meanHd95), ""])
         _fill(table, headers, rows)
@@ -104,7 +104,7 @@ class EvaluationView:
         headers = {
             _("Organ"): _("Click an organ to see the slice where it differs most."),
             _("DSC"): _("Dice similarity coefficient: 1 is perfect, 0 is no overlap."),
-            _("HD95 ({unit})").format(unit=unit): _("95th percentile of the distances between the surfaces."),
+            _("HD95 {unit}").format(unit=unit): _("95th percentile of the distances between the surfaces."),
             _("mL"): _("Volume in the prediction."),
             _("Ref. mL"): _("Volume in the reference."),
             _("Diff. mL"): _("Prediction minus reference."),
@@ -171,7 +171,7 @@ def _fill(table: Any, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> 
         table.setRowHeight(row, _ROW)
     header = table.horizontalHeader()
     header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
-    header.setStretchLastSection(True)
+    header.setSectionResizeMode(len(headers) - 1, qt.QHeaderView.Stretch)
     table.setFixedHeight(_HEADER + _ROW * min(len(rows), _MOST_ROWS) + 2)
 
 
