@@ -29,8 +29,8 @@ def size_fields(kind: type[NetworkConfig], size: str) -> dict[str, Any]:
         return {"encoder": getattr(EncoderConfig, size)(), "decoder": DecoderConfig()}
     path = Path(size)
     if path.suffix != ".json":
-        choices = f"choose from {', '.join(MODEL_SIZES)}, or give a .json" if kind is SAMedConfig else "give a .json"
-        raise SAMedError(f"There is no size of {kind.title} called {size!r}; {choices}.")
+        remedy = f"choose from {', '.join(MODEL_SIZES)}, or give" if kind is SAMedConfig else f"for {kind.title} give"
+        raise SAMedError(f"There is no model size called {size!r}; {remedy} a .json.")
     return _of_samed(path) if kind is SAMedConfig else _of_other(kind, path)
 
 

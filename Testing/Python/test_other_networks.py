@@ -247,7 +247,7 @@ def test_less_is_kept_where_less_is_trained_and_more_for_larger_images(bench):
         ({"rank": 2}, "U-Net has no attention to put LoRA into; leave out --rank"),
         ({"save_pth": True}, "SAMed's published layout, which cannot hold U-Net"),
         ({"image_size": 100}, "Image size 100 does not suit U-Net; give a multiple of 16"),
-        ({"model_size": "vit_b"}, "no size of U-Net called 'vit_b'; give a .json"),
+        ({"model_size": "vit_b"}, "no model size called 'vit_b'; for U-Net give a .json"),
         ({"network": "swin-unetr", "decoder_tuning": "frozen"}, "would leave the decoder random"),
     ],
 )
