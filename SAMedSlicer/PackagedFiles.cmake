@@ -168,6 +168,7 @@ set(SAMedLib_SCRIPTS
   SAMedLib/imaging/dicom.py
   SAMedLib/imaging/grids.py
   SAMedLib/imaging/nifti.py
+  SAMedLib/imaging/organ_volumes.py
   SAMedLib/imaging/orientation.py
   SAMedLib/imaging/overview.py
   SAMedLib/imaging/resample.py

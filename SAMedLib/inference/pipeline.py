@@ -14,6 +14,7 @@ from SAMedLib import __version__
 from SAMedLib.errors import Cancelled, SAMedError
 from SAMedLib.events import SILENT, Reporter
 from SAMedLib.files import write_then_rename
+from SAMedLib.imaging.organ_volumes import OrganVolume, organ_volumes
 from SAMedLib.imaging.overview import write_overview
 from SAMedLib.imaging.volume import (
     SEGMENTATION_EXTENSION,
@@ -24,7 +25,7 @@ from SAMedLib.imaging.volume import (
     write_array,
     write_labels,
 )
-from SAMedLib.inference.postprocess import OrganVolume, keep_largest, organ_volumes, select_organs
+from SAMedLib.inference.postprocess import keep_largest, select_organs
 from SAMedLib.inference.segmenter import Segmenter
 from SAMedLib.model import ModelMetadata
 

@@ -1,30 +1,13 @@
-"""What is done with labels after the network: choose organs, drop islands, measure volumes."""
+"""What is done with labels after the network: choose organs, drop islands."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 
-from SAMedLib.imaging.volume import label_counts
 from SAMedLib.organs import LabelSet
-
-
-@dataclass(frozen=True)
-class OrganVolume:
-    """How much of an organ was found.
-
-    Attributes:
-        cut: it reaches the edge of the scan, so there may be more of it outside.
-    """
-
-    name: str
-    value: int
-    voxels: int
-    ml: float
-    cut: bool
 
 
 def select_organs(labels: np.ndarray, label_set: LabelSet, names: Iterable[str]) -> np.ndarray:
@@ -59,23 +42,3 @@ def keep_largest(labels: np.ndarray) -> np.ndarray:
             sizes[0] = 0
             result[box][(components > 0) & (components != sizes.argmax())] = 0
     return result
-
-
-def organ_volumes(labels: np.ndarray, voxel_ml: float, label_set: LabelSet) -> list[OrganVolume]:
-    """The volume of every organ of the label set, in label order; 0 for one that was not found.
-
-    Args:
-        labels: uint8 [Z, Y, X].
-        voxel_ml: volume of one voxel in mL.
-    """
-    counts = label_counts(labels)
-    at_edge: set[int] = set()
-    for axis in range(labels.ndim):
-        planes = np.moveaxis(labels, axis, 0)
-        at_edge.update(np.unique(planes[[0, -1]]).tolist())
-    return [
-        OrganVolume(
-            label.name, label.value, int(counts[label.value]), counts[label.value] * voxel_ml, label.value in at_edge
-        )
-        for label in label_set
-    ]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from SAMedLib.errors import SAMedError
 from SAMedLib.files import write_then_rename
-from SAMedLib.inference.postprocess import OrganVolume
+from SAMedLib.imaging.organ_volumes import OrganVolume
 
 TABLE_EXTENSIONS = (".json", ".csv")
 

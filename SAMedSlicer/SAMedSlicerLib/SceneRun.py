@@ -176,12 +176,14 @@ class SceneRun:
         if not path.exists():  # files appear complete
             return
         self._waiting.remove(stem)
+        from SAMedLib.imaging.volume import read_geometry
+
         case = self._cases[stem]
         writer = SegmentationWriter()
         try:
             labels = writer.readLabels(path)
             info = writer.readModelInfo(path)
-            voxelMl = self._voxelMl(path)
+            voxelMl = read_geometry(path).voxel_ml
             segmentation, remarks = case.deliver(labels, self._labelSet, info)
         except (SAMedError, VolumeLost) as error:
             self.problems.append(self._forPeople(str(error)))
@@ -199,17 +201,6 @@ class SceneRun:
         self.notice = str(info.get("notice", ""))
         sizes = organSizes(labels, voxelMl, self._organs)
         self.results.append(SegmentResult(case.title, sizes, case.volumeNode, segmentation))
-
-    def _voxelMl(self, path: Path) -> float:
-        import numpy as np
-        import SimpleITK as sitk
-
-        reader = sitk.ImageFileReader()
-        reader.SetFileName(str(path))
-        reader.ReadImageInformation()
-        # the axes of a scan with a tilted gantry are not at right angles
-        lean = abs(np.linalg.det(np.reshape(reader.GetDirection(), (3, 3))))
-        return float(np.prod(reader.GetSpacing()) * lean) / 1000
 
     def _input(self, stem: str) -> Path:
         return self.folder / "in" / f"{stem}.nrrd"
