@@ -45,6 +45,10 @@ def registerSampleData() -> None:
     registerPhantoms()
 
 
+def _moduleFactory():
+    return slicer.app.moduleManager().factoryManager()
+
+
 @parameterNodeWrapper
 class SAMedSlicerParameterNode:
     """What the user chose, saved with the scene."""
@@ -109,7 +113,8 @@ class SAMedSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
         self.tabWidget.connect("currentChanged(int)", self.onTabShown)
 
-        slicer.app.connect("aboutToQuit()", self.onAboutToQuit)
+        # before any module is unloaded; at aboutToQuit() Slicer has unloaded them all, and cleanup() was called
+        _moduleFactory().connect("modulesAboutToBeUnloaded(QStringList)", self.onAboutToQuit)
 
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
@@ -121,7 +126,7 @@ class SAMedSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self) -> None:
         """The application closes, or the module is reloaded."""
-        slicer.app.disconnect("aboutToQuit()", self.onAboutToQuit)
+        _moduleFactory().disconnect("modulesAboutToBeUnloaded(QStringList)", self.onAboutToQuit)
         for tab in self.tabs:
             tab.cleanup()
         self.segmentTab = self.trainingTab = self.evaluateTab = None
@@ -138,7 +143,7 @@ class SAMedSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         for tab in self.tabs:
             tab.exit()
 
-    def onAboutToQuit(self) -> None:
+    def onAboutToQuit(self, moduleNames) -> None:
         if self.trainingTab:
             self.trainingTab.askBeforeQuitting()
 

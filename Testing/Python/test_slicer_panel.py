@@ -120,3 +120,37 @@ def test_starting_slicer_imports_nothing_of_the_panel_and_opening_it_nothing_hea
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
+
+
+def test_quitting_slicer_asks_whether_a_training_goes_on_before_the_panel_is_taken_down(slicer_app, tmp_path):
+    # a process of its own, because it quits the application
+    script = f"""
+import json, sys
+from pathlib import Path
+import slicer_host
+app = slicer_host.boot()
+import qt, slicer
+sys.path.insert(0, {str(MODULE.parent)!r})
+from SAMedSlicerLib.ChildPython import ChildPython
+from SAMedSlicerLib.Job import Job
+
+class LongTraining(ChildPython):
+    def arguments(self, command):
+        return [sys.executable, "-c", "import time; time.sleep(300)"]
+
+run = Path({str(tmp_path)!r}, "run")
+run.mkdir()
+job = Job(run / "job", ["train"], LongTraining(), detached=True)
+job.start()
+qt.QSettings().setValue("SAMedSlicer/trainingRuns", json.dumps([str(run)]))
+slicer_host.loadModule({str(MODULE)!r}).widget.enter()
+with app.dialogs.answering(lambda box: box.buttons()[0].click()) as shown:
+    slicer.app.aboutToQuit.emit()
+assert "can go on without Slicer" in shown[0], shown
+assert job.running
+job.kill()
+"""
+    paths = [str(MODULE.parents[1] / "Testing"), str(MODULE.parents[1])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "SAMED_HOME": str(tmp_path / "home")}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr

@@ -48,6 +48,7 @@ class qSlicerApplication(QtWidgets.QApplication):
         self._testing = False
         self._settings = QtCore.QSettings(str(self._folder / "Slicer.ini"), QtCore.QSettings.Format.IniFormat)
         self._modules = qSlicerModuleManager(self)
+        self.aboutToQuit.connect(self._modules.unloadModules)  # as Slicer does, before any module could connect
         self._window = qSlicerMainWindow(self._modules)
         for name in ("temporaryPath", "cachePath", "extensionsInstallPath"):
             folder = self._folder / name

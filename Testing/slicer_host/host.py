@@ -92,9 +92,6 @@ def _stop(application: Any, scene: Any) -> None:
     from PySide6 import QtCore
 
     application.aboutToQuit.emit()
-    modules = application.moduleManager()
-    for name in reversed(modules.modulesNames()):
-        modules.remove(name)
     for widget in application.topLevelWidgets():
         widget.deleteLater()
     QtCore.QCoreApplication.sendPostedEvents(None, QtCore.QEvent.Type.DeferredDelete)

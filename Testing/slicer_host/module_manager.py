@@ -95,16 +95,26 @@ class qSlicerScriptedLoadableModuleWidget(qSlicerWidget):
 
 
 @standIn(slicer)
+class qSlicerModuleFactoryManager(QtCore.QObject):
+    modulesAboutToBeUnloaded = QtCore.Signal("QStringList")
+
+
+@standIn(slicer)
 class qSlicerModuleManager(QtCore.QObject):
     moduleLoaded = QtCore.Signal(str)
     moduleAboutToBeUnloaded = QtCore.Signal(str)
     moduleUnloaded = QtCore.Signal(str)
 
     _modules: dict[str, qSlicerScriptedLoadableModule]
+    _factory: qSlicerModuleFactoryManager
 
     def __init__(self, parent: QtCore.QObject) -> None:
         super().__init__(parent)
         self._modules = {}
+        self._factory = qSlicerModuleFactoryManager(self)
+
+    def factoryManager(self) -> qSlicerModuleFactoryManager:
+        return self._factory
 
     def module(self, name: str) -> qSlicerScriptedLoadableModule | None:
         return self._modules.get(name)
@@ -120,6 +130,13 @@ class qSlicerModuleManager(QtCore.QObject):
         setattr(slicer.modules, module.name.lower(), module)
         setattr(slicer.moduleNames, module.name, module.name)
         self.moduleLoaded.emit(module.name)
+
+    def unloadModules(self) -> None:
+        """What the application does first when it quits: it tells of all modules, then unloads the latest first."""
+        names = self.modulesNames()[::-1]
+        self._factory.modulesAboutToBeUnloaded.emit(names)
+        for name in names:
+            self.remove(name)
 
     def remove(self, name: str) -> None:
         """Unload a module: its widget cleans up and is deleted."""
