@@ -12,6 +12,7 @@ from slicer.i18n import tr as _
 
 from SAMedLib.errors import SAMedError
 from SAMedSlicerLib.OrganSize import OrganSize
+from SAMedSlicerLib.PanelWords import inPanelWords
 from SAMedSlicerLib.SceneLoader import loadSegmentation, loadVolume
 from SAMedSlicerLib.SceneRun import SegmentResult
 from SAMedSlicerLib.SegmentRequest import SegmentRequest
@@ -101,11 +102,11 @@ class FolderRun:
         name, failed, reason = message.partition(" failed: ")
         if failed:
             self.toldFailures = True
-            self.problems.append(f"{name}: {reason}")
+            self.problems.append(f"{name}: {inPanelWords(reason)}")
         elif " is skipped: " in message:
             self._skipped += 1
         else:
-            self.remarks.append(message)
+            self.remarks.append(inPanelWords(message))
 
     def _sizes(self) -> dict[str, list[OrganSize]]:
         """Organs of every scan, by its name; nothing if the job did not come to the table."""

@@ -15,6 +15,7 @@ from slicer.i18n import tr as _
 from SAMedSlicerLib.Host import Host
 from SAMedSlicerLib.Job import Job, JobError
 from SAMedSlicerLib.JobMonitor import JobMonitor
+from SAMedSlicerLib.PanelWords import inPanelWords
 from SAMedSlicerLib.Progress import Progress
 from SAMedSlicerLib.Steps import Steps
 
@@ -287,4 +288,5 @@ def _messages(job: Job) -> str:
 def _failure(job: Job) -> str:
     """The job's last words, without the file that "Details" shows and that may be gone by then."""
     where = _("The full text is in {path}.").format(path=job.folder / "messages.txt")
-    return job.lastWords().replace(where, "").strip() or _("The work ended unexpectedly; please try again.")
+    said = inPanelWords(job.lastWords().replace(where, "")).strip()
+    return said or _("The work ended unexpectedly; please try again.")

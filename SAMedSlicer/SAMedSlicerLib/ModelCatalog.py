@@ -16,6 +16,7 @@ from SAMedLib.weights.acquire import human_size
 from SAMedLib.weights.registry import REGISTRY, ModelEntry, load_registry
 from SAMedLib.weights.store import CachedFile, Store, default_store, weights_folder
 from SAMedSlicerLib.ModelDescription import ModelDescription
+from SAMedSlicerLib.PanelWords import inPanelWords
 
 if TYPE_CHECKING:
     from SAMedSlicerLib.ModelDescription import Need
@@ -200,7 +201,7 @@ class ModelCatalog:
         try:
             return ModelDescription.ofFile(store, path)
         except SAMedError as error:
-            self.problems.append(str(error))
+            self.problems.append(inPanelWords(str(error)))
         except OSError as error:
             self.problems.append(
                 _("{file} cannot be read ({reason}).").format(file=path, reason=error.strerror or type(error).__name__)

@@ -14,6 +14,7 @@ from slicer.i18n import tr as _
 from SAMedLib.errors import SAMedError
 from SAMedSlicerLib.ExportedVolume import VolumeLost
 from SAMedSlicerLib.OrganSize import OrganSize, organSizes
+from SAMedSlicerLib.PanelWords import inPanelWords
 from SAMedSlicerLib.SegmentationWriter import SegmentationWriter
 from SAMedSlicerLib.SegmentRequest import SegmentRequest
 
@@ -212,4 +213,4 @@ class SceneRun:
         for stem, case in self._cases.items():
             for known in (str(self._input(stem)), str(self._output(stem)), f"{stem}.nrrd", stem):
                 text = text.replace(known, case.title)
-        return text.replace(str(self.folder), _("the temporary folder"))
+        return inPanelWords(text.replace(str(self.folder), _("the temporary folder")))
