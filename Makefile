@@ -18,7 +18,7 @@ demo: setup
 	$(BIN)/python -m SAMedLib demo --output demo
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .

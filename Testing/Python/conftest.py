@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+# Sizes are tiny here: further threads only wait for each other, most of all when test files run side by side. Set
+# before anything imports torch; child processes inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from slicer_fixtures import scene, slicer_app  # noqa: F401
 
 # the folder of real CT and golden files that may stand beside a checkout
