@@ -99,6 +99,7 @@ set(SAMedSlicer_RESOURCES
   Resources/UI/EvaluateTab.ui
   Resources/UI/SegmentTab.ui
   Resources/UI/TrainingTab.ui
+  Resources/offline.md
   Resources/requirements.txt
   )
 

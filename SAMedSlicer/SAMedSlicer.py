@@ -30,6 +30,8 @@ class SAMedSlicer(ScriptedLoadableModule):
             "Research software, not a medical device. "
         )
         self.parent.helpText += self.getDefaultModuleDocumentationLink()
+        page = Path(__file__).resolve().parent / "Resources" / "offline.md"
+        self.parent.helpText += f'<p><a href="{page.as_uri()}">{_("Hospitals and computers without internet")}</a></p>'
         self.parent.acknowledgementText = _(
             "Method: Zhang and Liu, Customized Segment Anything Model for Medical Image Segmentation, "
             "arXiv 2304.13785. "

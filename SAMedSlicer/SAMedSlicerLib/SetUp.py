@@ -31,11 +31,12 @@ class SetUp:
     """Looks for the packages and installs them, when asked to; never at start-up, never in a child.
 
     Args:
-        requirementsFile: the packages other than PyTorch.
+        requirementsFile: the packages other than PyTorch; beside it lies the page on computers without internet.
     """
 
     def __init__(self, requirementsFile: Path) -> None:
         self._requirementsFile = Path(requirementsFile)
+        self._page = self._requirementsFile.with_name("offline.md")
 
     def missing(self) -> list[str]:
         """The requirements that are not installed, or too old. Imports none of them."""
@@ -72,7 +73,7 @@ class SetUp:
         if not torch and not others:
             return True
         if torch and importlib.util.find_spec("PyTorchUtils") is None:
-            host.showError(_noPyTorchExtension())
+            host.showError(_noPyTorchExtension(self._page))
             return False
         if not host.confirm(self.plan()):
             return False
@@ -113,7 +114,7 @@ class SetUp:
                 torchVersionRequirement=TORCH,
             )
         except Exception as error:  # pip's, light-the-torch's, or that of a torch that cannot be loaded
-            return _installationFailed("PyTorch", error)
+            return _installationFailed("PyTorch", error, self._page)
         return "" if installed is not None else _("PyTorch was not installed; SAMed cannot work without it.")
 
     def _installOthers(self) -> str:
@@ -129,7 +130,7 @@ class SetUp:
                     requester=REQUESTER,
                 )
         except Exception as error:
-            return _installationFailed(_("The Python packages of SAMed"), error)
+            return _installationFailed(_("The Python packages of SAMed"), error, self._page)
         return ""
 
     def _stillMissing(self) -> str:
@@ -175,19 +176,17 @@ def _constraints() -> Iterator[str]:
         yield str(path)
 
 
-def _noPyTorchExtension() -> str:
+def _noPyTorchExtension(page: Path) -> str:
     return _(
         "SAMed needs the extension PyTorch, which is not installed: open View > Extensions Manager, search for "
-        "PyTorch, install it, and restart Slicer. Computers without internet: see docs/offline.md of the SAMed "
-        "extension."
-    )
+        "PyTorch, install it, and restart Slicer. For computers without internet, {page} says what to do."
+    ).format(page=page)
 
 
-def _installationFailed(what: str, error: Exception) -> str:
+def _installationFailed(what: str, error: Exception, page: Path) -> str:
     lines = str(error).strip().splitlines()
     reason = "" if isinstance(error, subprocess.CalledProcessError) or not lines else f" ({lines[-1][:200]})"
     return _(
         "{what} could not be installed{reason}. Check the internet connection and the proxy, restart Slicer and try "
-        "again; the Python Console shows what pip said. Computers without internet: see docs/offline.md of the SAMed "
-        "extension."
-    ).format(what=what, reason=reason)
+        "again; the Python Console shows what pip said. For computers without internet, {page} says what to do."
+    ).format(what=what, reason=reason, page=page)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import qt
 import slicer
-from slicer.i18n import tr as _
 
 from SAMedSlicerLib.ChildPython import ChildPython
 from SAMedSlicerLib.SetUp import SetUp
@@ -124,10 +123,6 @@ class SlicerHost:
     def showChart(self, chartNode) -> None:
         if slicer.app.layoutManager():
             slicer.modules.plots.logic().ShowChartInLayout(chartNode)
-
-    def openUrl(self, url: str) -> None:
-        if not qt.QDesktopServices.openUrl(qt.QUrl(url)):
-            self.showInfo(_("Please open {url} in a browser.").format(url=url))
 
 
 def _path(answer) -> str | None:

@@ -171,7 +171,7 @@ def test_an_installation_that_fails_is_explained(monkeypatch, incomplete, error)
     host = AnsweringHost()
     assert not incomplete.install(host)
     assert "Check the internet connection and the proxy" in host.errors[0]
-    assert "docs/offline.md" in host.errors[0]
+    assert "For computers without internet" in host.errors[0]
 
 
 def test_without_the_pytorch_extension_the_user_learns_how_to_get_it(monkeypatch, pip):
@@ -273,3 +273,14 @@ def test_slicer_itself_takes_the_calls_that_are_made():
     functions = {node.name: [a.arg for a in node.args.args] for node in tree.body if isinstance(node, ast.FunctionDef)}
     assert functions["load_requirements"] == ["path"]
     assert {"requirements", "constraints", "prompt_install", "requester"} <= set(functions["pip_ensure"])
+
+
+def test_the_page_for_computers_without_internet_comes_with_the_panel(monkeypatch):
+    pytorch_extension(monkeypatch, OSError("no route to host"))
+    host = AnsweringHost()
+    setUp = SetUp(REQUIREMENTS)
+    monkeypatch.setattr(setUp, "missing", lambda: [f"torch{TORCH}"])
+    assert not setUp.install(host)
+    page = Path(re.search(r"without internet, (.*) says", host.errors[0])[1])
+    assert page.parent == REQUIREMENTS.parent  # all of this folder is installed
+    assert "pip download" in page.read_text(encoding="utf-8")
