@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _ROW, _FRAME, _SCROLL_BAR = 24, 4, 16  # pixels
 _MOST_ROWS = 10
+_LONGEST_NAME = 30
 _NOTICE_STYLE = "background-color: #fff3cd; color: #664d03; border: 1px solid #e0c36a; padding: 4px;"
 
 
@@ -46,8 +47,10 @@ class ResultView:
         self._ui.noticeLabel.text = notice
         self._ui.noticeLabel.visible = bool(notice)
         self._fill(results)
-        title = _("Result: {name}").format(name=results[0].title) if len(results) == 1 else _("Result")
+        name = results[0].title if len(results) == 1 else ""
+        title = _("Result: {name}").format(name=_shortened(name)) if name else _("Result")
         self._ui.resultCollapsibleButton.text = title.replace("&", "&&")  # a single one marks a shortcut
+        self._ui.resultCollapsibleButton.toolTip = name
         self._ui.resultCollapsibleButton.visible = True
         self.refresh()
 
@@ -111,6 +114,11 @@ class ResultView:
 
     def _segmentation(self) -> Any:
         return self._scene.GetNodeByID(self._segmentationId) if self._segmentationId else None
+
+
+def _shortened(name: str) -> str:
+    """The panel is never narrower than a title."""
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME // 2]} … {name[-_LONGEST_NAME // 2 :]}"
 
 
 def _cell(size: Any) -> Any:

@@ -104,6 +104,27 @@ def test_each_tab_can_be_shown(panel, tmp_path):
         assert (tmp_path / f"{index}.png").stat().st_size > 5000
 
 
+def test_long_names_do_not_widen_the_panel(panel, scene):
+    name = "CT Abdomen Pelvis with contrast 1.25mm B30f portal venous phase 2026-08-21 ser 5 recon 2 (thin)"
+    volume = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    segmentation = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{name} organs")
+    panel.enter()
+    segment, training, evaluate = _tabs(panel)
+    segment.inputVolumeSelector.setCurrentNode(volume)
+    training.trainingSegmentationSelector.setCurrentNode(segmentation)
+    evaluate.predictionSelector.setCurrentNode(segmentation)
+    from SAMedSlicerLib.OrganSize import OrganSize
+    from SAMedSlicerLib.SceneRun import SegmentResult
+
+    result = SegmentResult(name, [OrganSize("right kidney", (185, 102, 83), 12, 1.2, False)], volume, segmentation)
+    panel.segmentTab._result.show([result], segmentation, "Demonstration model: not for patients.")
+    assert segment.resultCollapsibleButton.toolTip == name
+    for index in range(3):
+        panel.tabWidget.setCurrentIndex(index)
+        slicer_host.processEvents()
+        assert panel.parent.minimumSizeHint.width() <= 420
+
+
 def test_starting_slicer_imports_nothing_of_the_panel_and_opening_it_nothing_heavy(slicer_app):
     script = (
         "import sys, slicer_host; slicer_host.boot(); before = set(sys.modules)\n"

@@ -79,12 +79,14 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
             self._fold.hide(event.child())
 
     def sizeHint(self) -> QtCore.QSize:
-        header = QtCore.QSize(self.fontMetrics().horizontalAdvance(self.text) + 2 * _HEADER, _HEADER)
-        return header if self._isBare() else self.layout().totalSizeHint().expandedTo(header)
+        return self._header() if self._isBare() else self.layout().totalSizeHint().expandedTo(self._header())
 
     def minimumSizeHint(self) -> QtCore.QSize:
-        header = QtCore.QSize(_HEADER, _HEADER)
-        return header if self._isBare() else self.layout().totalMinimumSize().expandedTo(header)
+        return self._header() if self._isBare() else self.layout().totalMinimumSize().expandedTo(self._header())
+
+    def _header(self) -> QtCore.QSize:
+        """As in CTK, a title is never cut."""
+        return QtCore.QSize(self.fontMetrics().horizontalAdvance(self.text) + 2 * _HEADER, _HEADER)
 
     def _isBare(self) -> bool:
         return self.collapsed or self.layout() is None
