@@ -177,6 +177,7 @@ set(SAMedLib_SCRIPTS
   SAMedLib/inference/__init__.py
   SAMedLib/inference/augment.py
   SAMedLib/inference/cases.py
+  SAMedLib/inference/cpu_encoder.py
   SAMedLib/inference/devices.py
   SAMedLib/inference/pipeline.py
   SAMedLib/inference/postprocess.py

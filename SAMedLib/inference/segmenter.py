@@ -16,6 +16,7 @@ from SAMedLib.imaging.orientation import reorient, restore
 from SAMedLib.imaging.resample import zoom_cubic, zoom_nearest
 from SAMedLib.imaging.volume import Volume, window
 from SAMedLib.inference.augment import average_probabilities
+from SAMedLib.inference.cpu_encoder import prepare_for_cpu
 from SAMedLib.inference.devices import (
     choose_autocast,
     choose_device,
@@ -29,7 +30,7 @@ class Segmenter:
     """A model on a device, ready to segment.
 
     Args:
-        model: moved to the device and put into eval mode.
+        model: moved to the device and put into eval mode; on the CPU its weights count as they are now.
         device: "auto" (CUDA, then MPS, then the CPU) or a device's name.
         precision: "auto" (bfloat16 autocast on GPUs that compute in it, else float32), "fp32" or "bf16".
         batch_size: slices at once, None for a default that suits the device. Halved when memory runs out; when a
@@ -56,6 +57,7 @@ class Segmenter:
         self.batch_size = batch_size or default_batch_size(self.device, model.config.image_size)
         self.tta = tta
         self.model = model.to(self.device).eval()
+        self._prepare()
 
     def predict(self, volume: np.ndarray, report: Reporter = SILENT) -> np.ndarray:
         """Labels of a windowed volume, by the published test protocol.
@@ -149,11 +151,24 @@ class Segmenter:
 
     def _probabilities(self, images: Tensor) -> Tensor:
         """[B, 1, S, S] -> softmax [B, K, S, S], float32."""
-        with torch.autocast(self.device.type, self.autocast) if self.autocast else contextlib.nullcontext():
-            logits = self.model.low_res_logits(images)
-        # upsampled in float32 whatever the precision: interpolated bfloat16 logits tie between classes
-        masks = F.interpolate(logits.float(), images.shape[-2:], mode="bilinear", align_corners=False)
+        masks = F.interpolate(self.logits(images), images.shape[-2:], mode="bilinear", align_corners=False)
         return torch.softmax(masks, dim=1)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """What the network says of images on its device, [B, 1, S, S] -> [B, K, L, L], in this segmenter's precision.
+
+        They are float32 whatever the precision: interpolated bfloat16 logits would tie between classes.
+        """
+        if self._prepared is not None:
+            return self._prepared.low_res_logits(images)
+        with torch.autocast(self.device.type, self.autocast) if self.autocast else contextlib.nullcontext():
+            return self.model.low_res_logits(images).float()
+
+    def _prepare(self) -> None:
+        """Give the model a faster encoder on the CPU, where there is one."""
+        self._prepared = None
+        if self.device.type == "cpu":
+            self._prepared = prepare_for_cpu(self.model, self.autocast, self.batch_size)
 
     @property
     def _knows_mirror_images(self) -> bool:
@@ -176,6 +191,7 @@ class Segmenter:
             self.device = torch.device("cpu")
             self.autocast = choose_autocast(self.precision, self.device)
             self.model.to(self.device)
+            self._prepare()
         else:
             raise SAMedError("The machine's memory does not hold a single slice; close other programs and try again.")
 

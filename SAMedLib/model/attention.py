@@ -64,13 +64,16 @@ class RelativePositionAttention(nn.Module):
 
     def _relative_positions(self, q: Tensor) -> tuple[Tensor, Tensor]:
         """Bias of every query towards every key row and every key column, each [N, heads, S, S, S]."""
-        index = torch.arange(self.side, device=q.device)
-        distance = index[:, None] - index[None, :] + self.side - 1
-        table_h = self.rel_pos_h[distance].to(q.dtype)  # [query row, key row, dim]
-        table_w = self.rel_pos_w[distance].to(q.dtype)
+        table_h, table_w = (table.to(q.dtype) for table in self.tables())
         rows = torch.matmul(q, table_h.transpose(1, 2))  # a matrix for each query row
         columns = torch.matmul(q.transpose(2, 3), table_w.transpose(1, 2)).transpose(2, 3)
         return rows, columns
+
+    def tables(self) -> tuple[Tensor, Tensor]:
+        """What rows [query row, key row, dim] and columns of a query and a key add to their score, times the query."""
+        index = torch.arange(self.side, device=self.rel_pos_h.device)
+        distance = index[:, None] - index[None, :] + self.side - 1
+        return self.rel_pos_h[distance], self.rel_pos_w[distance]
 
     def _to_windows(self, qkv: Tensor) -> tuple[Tensor, int]:
         """[B, H, W, 3C] -> [B * windows, S, S, 3C] and the padded side."""

@@ -54,13 +54,21 @@ class LoRALinear(nn.Linear):
 
     @torch.no_grad()
     def merge(self) -> None:
-        """Add B A to the weight, computed in float64 (on the CPU: Apple's GPUs have none)."""
-        if self.merged:
-            return
-        self._unmerged_weight = self.weight.detach().clone()
-        for target, s in self.slices.items():
-            product = self.b[target].cpu().double() @ self.a[target].cpu().double()
-            self.weight[s] = (self.weight[s].cpu().double() + product).to(self.weight)
+        """Add B A to the weight."""
+        if not self.merged:
+            weight = self.merged_weight()
+            self._unmerged_weight = self.weight.detach().clone()
+            self.weight.copy_(weight)
+
+    @torch.no_grad()
+    def merged_weight(self) -> Tensor:
+        """W + B A as a new tensor, computed in float64 (on the CPU: Apple's GPUs have none)."""
+        merged = self.weight.detach().clone()
+        if not self.merged:
+            for target, s in self.slices.items():
+                product = self.b[target].cpu().double() @ self.a[target].cpu().double()
+                merged[s] = (merged[s].cpu().double() + product).to(merged)
+        return merged
 
     @torch.no_grad()
     def unmerge(self) -> None:

@@ -44,12 +44,13 @@ class ImageEncoder(ImageEncoderViT):
 
     def forward(self, images: Tensor) -> Tensor:
         """[B, 1 or 3, S, S] -> embeddings [B, decoder width, S/16, S/16]."""
-        x = self._embed(images) + self.pos_embed
+        x = self.embed(images) + self.pos_embed
         for block in self.blocks:
             x = block(x)
         return self.neck(x.permute(0, 3, 1, 2))
 
-    def _embed(self, images: Tensor) -> Tensor:
+    def embed(self, images: Tensor) -> Tensor:
+        """[B, 1 or 3, S, S] -> tokens [B, S/16, S/16, C], without their positions."""
         if images.shape[1] == 3:
             return self.patch_embed(images)
         # the published code repeats the CT channel three times; one channel with summed kernels is the same

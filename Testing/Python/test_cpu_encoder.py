@@ -1,0 +1,115 @@
+"""On a CPU a prepared encoder says what the network says, in float32 exactly and in bfloat16 nearly."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+
+from SAMedLib.data.phantom import make_phantom
+from SAMedLib.evaluation import evaluate_case
+from SAMedLib.imaging.volume import window
+from SAMedLib.inference import Segmenter
+from SAMedLib.inference.cpu_encoder import prepare_for_cpu
+from SAMedLib.model import EncoderConfig, SAMed, load_model
+from SAMedLib.model.build import build_network
+from SAMedLib.model.lora import LoRALinear
+from SAMedLib.model.monai_config import UNetConfig
+from SAMedLib.organs import SYNAPSE
+
+needs_onednn = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this PyTorch has no oneDNN")
+
+
+def network(config) -> SAMed:
+    torch.manual_seed(0)
+    model = SAMed(config).eval()
+    with torch.no_grad():
+        for layer in (module for module in model.modules() if isinstance(module, LoRALinear)):
+            for b in layer.b.values():
+                b.normal_(std=0.2)
+    return model
+
+
+def logits(model, images):
+    with torch.inference_mode():
+        return model.low_res_logits(images)
+
+
+@needs_onednn
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        EncoderConfig(32, 3, 2, (1,), window_size=4),  # 5 x 5 tokens: windows of 4 x 4, 4 x 1, 1 x 4 and 1 x 1
+        EncoderConfig(32, 2, 2, (1,), window_size=5),  # one window, as large as the image
+        EncoderConfig(32, 2, 2, (), window_size=7),  # one window, larger than the image
+        EncoderConfig(30, 2, 2, (), window_size=0),  # no windows, a head width of 15
+        EncoderConfig(160, 2, 2, (0,), window_size=3),  # the head width of ViT-H
+    ],
+)
+@pytest.mark.parametrize("targets", [("q", "v"), ("k", "o"), ()])
+def test_float32_logits_stay_the_same_for_any_window_and_lora(small_config, encoder, targets):
+    model = network(dataclasses.replace(small_config, encoder=encoder, lora_targets=targets))
+    images = torch.rand(3, 1, 80, 80)
+    expected = logits(model, images)
+    assert expected.std() > 1e-3
+    for merged in (False, True):
+        if merged:
+            model.merge_lora()
+        prepared = prepare_for_cpu(model, None, batch_size=2)
+        torch.testing.assert_close(logits(prepared, images), expected, atol=1e-5, rtol=0)
+        torch.testing.assert_close(logits(prepared, images[:1]), expected[:1], atol=1e-5, rtol=0)
+
+
+@needs_onednn
+def test_preparing_leaves_the_model_as_it_was(small_config):
+    model = network(small_config)
+    before = copy.deepcopy(model.state_dict())
+    encoder = model.image_encoder
+    logits(prepare_for_cpu(model, None), torch.rand(1, 1, 80, 80))
+    assert model.image_encoder is encoder
+    assert not any(layer.merged for layer in model.modules() if isinstance(layer, LoRALinear))
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    model.low_res_logits(torch.rand(1, 1, 80, 80)).sum().backward()  # it can still be trained
+    assert any(parameter.grad is not None for parameter in model.image_encoder.parameters())
+
+
+@needs_onednn
+def test_threads_can_share_a_prepared_model(small_config):
+    prepared = prepare_for_cpu(network(small_config), None)
+    images = [torch.rand(1, 1, 80, 80, generator=torch.Generator().manual_seed(seed)) for seed in range(12)]
+    expected = [logits(prepared, image) for image in images]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda image: logits(prepared, image), images))
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
+def test_other_networks_and_other_builds_of_pytorch_go_on_as_they_are(small_config, monkeypatch):
+    assert prepare_for_cpu(build_network(UNetConfig(image_size=64)), None) is None
+    model, volume = network(small_config), np.random.default_rng(0).random((2, 80, 80), np.float32)
+    with_onednn = Segmenter(model, "cpu").predict(volume)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert prepare_for_cpu(model, None) is None
+    assert (Segmenter(model, "cpu").predict(volume) == with_onednn).mean() > 0.9999
+
+
+def test_bfloat16_costs_the_embedded_model_hardly_anything():
+    """Dice over all organs of a phantom, and logits, against float32."""
+    model = load_model("tiny")
+    exact, fast = (Segmenter(model, "cpu", precision) for precision in ("fp32", "bf16"))
+    phantom = make_phantom(100_001, in_plane=192, num_slices=8, coverage="full")
+    slices = torch.from_numpy(window(phantom.volume.array[2:6, ::2, ::2], *model.metadata.window))[:, None]
+    images = torch.nn.functional.interpolate(slices.float(), (256, 256), mode="bilinear")
+    with torch.inference_mode():
+        expected = exact.logits(images)
+        error = (fast.logits(images) - expected).square().mean().sqrt()
+    assert error < 0.01 * expected.std()
+    means = []
+    for segmenter in (exact, fast):
+        scores = evaluate_case(segmenter.segment(phantom.volume), phantom.labels, SYNAPSE, (1, 1, 1), protocol="mm")
+        means.append(np.mean([score.dsc for score in scores if score.dsc is not None]))
+    print(f"rms error {100 * error / expected.std():.2f} % of the logits' std, Dice {means[0]:.4f} and {means[1]:.4f}")
+    assert abs(means[0] - means[1]) < 0.005
