@@ -282,7 +282,7 @@ def _messages(job: Job) -> str:
         text = (job.folder / "messages.txt").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-    return "\n".join(text.splitlines()[-_DETAIL_LINES:])
+    return inPanelWords("\n".join(text.splitlines()[-_DETAIL_LINES:]))
 
 
 def _failure(job: Job) -> str:
