@@ -9,6 +9,7 @@ import contextlib
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from SAMedSlicerLib.VoxelArrays import imageOf, voxelsOf  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 UI = ROOT / "SAMedSlicer" / "Resources" / "UI" / "SegmentTab.ui"
+_DOUBLE_CLICK_S = 0.4
 PATIENCE_S = 240.0  # a child imports PyTorch, which takes long on a busy machine
 
 # `samed segment` with a threshold in place of the network: the same files, events and endings, without PyTorch.
@@ -208,12 +210,15 @@ class Panel:
     def pressAndHold(self, where: str) -> None:
         """Press the button and wait until the quick child is at "start", or at a scan and slice such as "0 2"."""
         self._hold.write_text(where)
+        pressed = time.monotonic()
         self.press()
         if where == "start":
             self.waitForStatus("Starting")
-            return
-        scan, number = map(int, where.split())
-        self.waitForStatus(f"Segmenting slice {number + 1} of", f"scan {scan + 1} of" if scan else "")
+        else:
+            scan, number = map(int, where.split())
+            self.waitForStatus(f"Segmenting slice {number + 1} of", f"scan {scan + 1} of" if scan else "")
+        # on a fast machine that was sooner than the second half of a double click, which does not cancel
+        self.wait(lambda: time.monotonic() - pressed > 2 * _DOUBLE_CLICK_S)
 
     def release(self) -> None:
         """Let the quick child go on."""
