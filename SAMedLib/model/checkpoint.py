@@ -61,7 +61,7 @@ def _resized(path: Path, name: str, value: Tensor, target: Tensor) -> Tensor:
     if value.ndim != target.ndim or value.shape[-1] != target.shape[-1]:
         raise SAMedError(
             f"{path} does not fit: {name} is {shape_text(value)}, the network has {shape_text(target)}; "
-            f"give the SAM base of this ViT size."
+            f"give the SAM base of this ViT size, or a model of it."
         )
     return resize_positions(name, value, target)
 
@@ -126,7 +126,7 @@ def save_adapter(model: SAMed, path: Path, dtype: torch.dtype | None = None) -> 
 
 
 def apply_adapter(
-    model: SAMed, path: Path, state: dict[str, Tensor], metadata: ModelMetadata | None, other_classes: bool = False
+    model: SAMed, path: Path, state: dict[str, Tensor], metadata: ModelMetadata | None, as_start: bool = False
 ) -> list[str]:
     """See SAMed.take_weights."""
     base_in_use = model.metadata.base
@@ -143,18 +143,21 @@ def apply_adapter(
             f"build the network with the file's LoRA targets and decoder tuning."
         )
     wanted = _saved_state(model, is_complete(state))
+    resizes = _rel_pos_rule(model.config, "global")
     taken, initial = {}, []
     for name, target in wanted.items():
         if name in factors and not found:
             continue
         value = state.get(name)
+        if as_start and value is not None and (name.endswith("pos_embed") or resizes(name)):
+            value = _resized(path, name, value, target)
         class_dependent = any(part in name for part in CLASS_DEPENDENT)
         if value is not None and value.shape == target.shape:
             taken[name] = value
-        elif other_classes and class_dependent:
+        elif as_start and class_dependent:
             initial.append(name)
         elif value is None:
-            raise SAMedError(f"{path} has no {name}; it is incomplete, or made for another network.")
+            raise SAMedError(f"{path} has no {name}; it is incomplete, or made for another network; get it again.")
         elif class_dependent:
             raise SAMedError(
                 f"{path} was made for another number of classes: {name} is {shape_text(value)}, "
@@ -184,7 +187,7 @@ def infer_published_metadata(path: Path, state: dict[str, Tensor]) -> ModelMetad
     """
     pairs = sum(1 for name in state if re.fullmatch(r"w_a_\d{3}", name))
     tokens = state.get("mask_decoder.mask_tokens.weight")
-    if not pairs or tokens is None or "w_a_000" not in state:
+    if not pairs or tokens is None or state.get("w_a_000", tokens.new_zeros(1)).ndim != 2:
         raise SAMedError(f"{path} is not an adapter in the published layout; give a .pth file that SAMed saved.")
     rank, width = state["w_a_000"].shape
     encoders = {"vit_b": EncoderConfig.vit_b(), "vit_l": EncoderConfig.vit_l(), "vit_h": EncoderConfig.vit_h()}

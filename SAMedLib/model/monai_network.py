@@ -70,7 +70,7 @@ class MonaiNetwork(Network):
         raise SAMedError(f"{self.config.title} does not build on SAM weights such as {path}; leave the base out.")
 
     def take_weights(
-        self, path: Path, state: dict[str, Tensor], metadata: ModelMetadata | None, other_classes: bool = False
+        self, path: Path, state: dict[str, Tensor], metadata: ModelMetadata | None, as_start: bool = False
     ) -> list[str]:
         """See Network; the file is one of ours."""
         own = self.state_dict(keep_vars=True)
@@ -83,7 +83,7 @@ class MonaiNetwork(Network):
         head = [name for name in own if name.startswith(self._head)]
         known = own if found else {name: tensor for name, tensor in own.items() if name not in factors}
         other = [name for name in head if name in state and state[name].shape != own[name].shape]
-        if other and other_classes:  # all of the head or nothing: half-known classes would be noise
+        if other and as_start:  # all of the head or nothing: half-known classes would be noise
             known = {name: tensor for name, tensor in known.items() if name not in head}
         for name, target in known.items():
             if name not in state:

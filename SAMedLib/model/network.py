@@ -66,7 +66,7 @@ class Network(nn.Module):
 
     @abstractmethod
     def take_weights(
-        self, path: Path, state: dict[str, Tensor], metadata: ModelMetadata | None, other_classes: bool = False
+        self, path: Path, state: dict[str, Tensor], metadata: ModelMetadata | None, as_start: bool = False
     ) -> list[str]:
         """As load_adapter, for a file that read_tensors has read already; `path` is for messages."""
 
@@ -77,14 +77,14 @@ class Network(nn.Module):
     @abstractmethod
     def _write(self, path: Path, dtype: torch.dtype | None) -> None: ...
 
-    def load_adapter(self, path: str | Path, other_classes: bool = False) -> list[str]:
+    def load_adapter(self, path: str | Path, as_start: bool = False) -> list[str]:
         """Take the tuned weights of a file.
 
         LoRA factors that the file lacks keep their initialisation: a model without LoRA can be finetuned with it.
 
         Args:
-            other_classes: accept a file with another number of classes; what depends on the classes then keeps its
-                initialisation.
+            as_start: accept a file with another number of classes, where what depends on the classes keeps its
+                initialisation, and SAMed also one of another image size, whose position tables are resized.
 
         Returns:
             names of the tensors that kept their initialisation because the number of classes differs.
@@ -92,7 +92,7 @@ class Network(nn.Module):
         Raises:
             SAMedError: if the file is unreadable, or was made for another network.
         """
-        return self.take_weights(Path(path), *read_tensors(Path(path)), other_classes)
+        return self.take_weights(Path(path), *read_tensors(Path(path)), as_start)
 
     def save_adapter(self, path: str | Path, dtype: torch.dtype | None = None) -> None:
         """Write the tuned weights, with full metadata for .safetensors.

@@ -92,10 +92,10 @@ class SAMed(Network):
         checkpoint.load_base(self, Path(path), rel_pos_rule)
 
     def take_weights(
-        self, path: Path, state: dict[str, Tensor], metadata: ModelMetadata | None, other_classes: bool = False
+        self, path: Path, state: dict[str, Tensor], metadata: ModelMetadata | None, as_start: bool = False
     ) -> list[str]:
         """See Network; the file is in the published .pth layout, or one of ours (.safetensors)."""
-        return checkpoint.apply_adapter(self, path, state, metadata, other_classes)
+        return checkpoint.apply_adapter(self, path, state, metadata, as_start)
 
     def tensors_of_base(self) -> set[str]:
         """The encoder's, where it is not trained."""

@@ -54,7 +54,7 @@ class StartingPoint:
         if self.adapter:
             path, state = self.adapter
             # without its metadata: labels, data and metrics of the start are not those of this run
-            fresh = model.take_weights(path, state, None, other_classes=True)
+            fresh = model.take_weights(path, state, None, as_start=True)
             remarks += self._label_remarks(label_set, path, model.of_classes if fresh else None)
         model.metadata = self.metadata.replace(
             config=config, label_set=label_set, base=model.metadata.base, provenance={}

@@ -146,9 +146,26 @@ def test_a_whole_model_can_be_finetuned_with_lora_for_other_labels(small_config,
     other.load_base(tmp_path / "whole.safetensors")
     with pytest.raises(SAMedError, match="another number of classes"):
         other.load_adapter(tmp_path / "whole.safetensors")
-    fresh = other.load_adapter(tmp_path / "whole.safetensors", other_classes=True)
+    fresh = other.load_adapter(tmp_path / "whole.safetensors", as_start=True)
     assert "mask_decoder.mask_tokens.weight" in fresh
     assert torch.equal(other.mask_decoder.iou_token.weight, whole.mask_decoder.iou_token.weight)
+
+
+def test_a_trained_model_is_a_start_at_another_image_size(small_config, tmp_path):
+    whole = SAMed(dataclasses.replace(small_config, encoder_tuning="full"))
+    whole.save_adapter(tmp_path / "whole.safetensors")
+    larger = SAMed(dataclasses.replace(whole.config, image_size=128))
+    with pytest.raises(SAMedError, match="does not fit"):
+        larger.load_adapter(tmp_path / "whole.safetensors")
+    assert larger.load_adapter(tmp_path / "whole.safetensors", as_start=True) == []
+    before, after = whole.state_dict(), larger.state_dict()
+    pos = F.interpolate(before["image_encoder.pos_embed"].permute(0, 3, 1, 2), (8, 8), mode="bilinear")
+    assert torch.allclose(after["image_encoder.pos_embed"], pos.permute(0, 2, 3, 1))
+    table = F.interpolate(before["image_encoder.blocks.1.attn.rel_pos_h"][None, None], (15, 16), mode="bilinear")
+    assert torch.allclose(after["image_encoder.blocks.1.attn.rel_pos_h"], table[0, 0])
+    kept = [name for name in before if before[name].shape == after[name].shape]
+    assert len(kept) > len(before) - 6
+    assert all(torch.equal(before[name], after[name]) for name in kept)
 
 
 def test_position_tables_of_a_base_are_resized_where_attention_is_global(small_config, base_file):
