@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import qt
 from slicer.i18n import tr as _
 
 from SAMedSlicerLib.Host import Host
@@ -35,7 +34,8 @@ class JobStrip:
 
     Args:
         button: starts the work; its text, tool tip and state are this class's only while a job runs.
-        progressBar, statusLabel: the label also carries the "Details" link of a job that failed.
+        progressBar, statusLabel: the label also carries the "Details" link of a job that failed. Its format is rich
+            text, else text without a link would show its escapes, such as &amp;.
         onStart: called on a click of the button when nothing runs. A click during a job always cancels it.
         cancelText: what the button is called meanwhile.
         patience_s: how long after a cancel a job may go on before it is ended by force. Where that is long, the button
@@ -73,7 +73,6 @@ class JobStrip:
         self._onEvent: Callable[[dict], None] | None = None
         self._onFinished: Callable[..., None] | None = None
         progressBar.visible = False
-        statusLabel.textFormat = qt.Qt.RichText  # else text without a link would show its escapes, such as &amp;
         button.connect("clicked(bool)", self._onClicked)
         statusLabel.connect("linkActivated(QString)", self._onDetails)
 
