@@ -114,6 +114,7 @@ class SAMedSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.evaluateTab = build(_("Evaluate"), "EvaluateTab.ui", EvaluateTab)
 
         self.tabWidget.connect("currentChanged(int)", self.onTabShown)
+        self._fitTo(self.tabWidget.currentIndex)
 
         # before any module is unloaded; at aboutToQuit() Slicer has unloaded them all, and cleanup() was called
         _moduleFactory().connect("modulesAboutToBeUnloaded(QStringList)", self.onAboutToQuit)
@@ -151,6 +152,7 @@ class SAMedSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onTabShown(self, index) -> None:
         """What another tab has made is offered here at once."""
+        self._fitTo(index)
         if index < len(self.tabs):
             self.tabs[index].enter()
 
@@ -170,6 +172,12 @@ class SAMedSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if not node.inputVolume:
             node.inputVolume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
         self.parameters.follow(node)
+
+    def _fitTo(self, index) -> None:
+        """The panel is as tall as this tab needs, not as the tallest one."""
+        for number in range(self.tabWidget.count):
+            height = qt.QSizePolicy.Preferred if number == index else qt.QSizePolicy.Ignored
+            self.tabWidget.widget(number).setSizePolicy(qt.QSizePolicy.Preferred, height)
 
     def _addTab(self, catalog, title, uiFile, tabClass, *more):
         widget = slicer.util.loadUI(self.resourcePath(f"UI/{uiFile}"))

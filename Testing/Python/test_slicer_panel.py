@@ -39,9 +39,11 @@ def test_the_module_offers_three_tabs(panel):
     segment, training, evaluate = _tabs(panel)
     assert segment.segmentButton.text == "Segment organs"
     # nothing to work on, and each button says so
-    for button in (segment.segmentButton, training.trainButton, evaluate.evaluateButton):
+    buttons = (segment.segmentButton, training.trainButton, evaluate.evaluateButton)
+    lines = (segment.statusLabel, training.runStatusLabel, evaluate.statusLabel)
+    for button, line in zip(buttons, lines, strict=True):
         assert not button.enabled
-        assert button.toolTip
+        assert line.text == button.toolTip != ""
 
 
 def test_a_volume_in_the_scene_is_proposed(panel, scene):
@@ -102,6 +104,18 @@ def test_each_tab_can_be_shown(panel, tmp_path):
         slicer_host.processEvents()
         slicer_host.screenshot(panel.parent, tmp_path / f"{index}.png")
         assert (tmp_path / f"{index}.png").stat().st_size > 5000
+
+
+def test_the_panel_is_as_tall_as_the_tab_that_is_shown(panel):
+    training = _tabs(panel)[1]
+    training.advancedCollapsibleButton.collapsed = False
+    tall = {}
+    for index in (1, 2, 0):
+        panel.tabWidget.setCurrentIndex(index)
+        slicer_host.processEvents()
+        tall[index] = panel.tabWidget.minimumSizeHint.height()
+    assert tall[1] > tall[2] + 100
+    assert tall[1] > tall[0] + 100
 
 
 def test_long_names_do_not_widen_the_panel(panel, scene):
