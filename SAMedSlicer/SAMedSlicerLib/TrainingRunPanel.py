@@ -56,6 +56,7 @@ class TrainingRunPanel:
         self._progress: TrainingProgress | None = None
         self._report: CheckReport | None = None  # of what would be trained now
         self._notesRead: list[str] = []
+        self._hinting = True  # the status line tells what is missing before training
         self._curves = TrainingCurves(ui.curvesSelector, host)
         self._strip = JobStrip(
             ui.trainButton,
@@ -98,6 +99,7 @@ class TrainingRunPanel:
         """Data or settings have changed: what was checked is no longer what will be trained."""
         self._report = None
         self._ui.checkBrowser.visible = False
+        self._hinting = self._hinting or not self._strip.busy  # what work that is going on will say is not lost
         self.update()
 
     def update(self) -> None:
@@ -119,6 +121,8 @@ class TrainingRunPanel:
         tip = _("Goes on exactly where the training was saved.") if run else _("Checks the data, then trains.")
         self._ui.trainButton.toolTip = reason or tip
         self._ui.checkButton.toolTip = reason or _("Looks at data, time and memory; nothing is trained.")
+        if self._hinting and run is None:
+            self._strip.say(reason)
 
     def askBeforeQuitting(self) -> None:
         """The application closes: a training may go on without it."""
@@ -161,7 +165,7 @@ class TrainingRunPanel:
         self._parameters.runFolder = str(run.folder) if run else ""
         self._ui.checkBrowser.visible = run is None and self._report is not None
         if run is None:
-            self._strip.say("")
+            self._hinting = True
         elif run.state() == RUNNING:
             self._watch(run)
         else:
@@ -184,6 +188,7 @@ class TrainingRunPanel:
 
     def _begin(self, train: bool) -> None:
         """Download what is missing, check, and then train if that is wanted."""
+        self._hinting = False
         try:
             plan = self._plan()
         except (SAMedError, OSError) as error:
