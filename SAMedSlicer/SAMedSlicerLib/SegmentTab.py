@@ -62,9 +62,9 @@ class SegmentTab:
         for box in self._options.values():
             box.connect("toggled(bool)", self._onOption)
         self._observed: list[tuple[Any, int]] = []
-        self._observeScene()
         self._loading = False
         self.refreshModels()
+        self._observeScene()  # last: what raises before leaves nothing behind that would be called
 
     def enter(self) -> None:
         self.refreshModels()

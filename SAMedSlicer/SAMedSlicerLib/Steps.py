@@ -44,8 +44,7 @@ class Steps:
 
     def stop(self) -> None:
         """No further piece; onFinished does not follow."""
-        self._stopped = True
-        self._timer.stop()
+        self._release()
         if not self._inside:
             self._work.close()
 
@@ -70,5 +69,11 @@ class Steps:
         if self._stopped:
             self._work.close()
         elif finished:
-            self._timer.stop()
+            self._release()
             self._onFinished(message)
+
+    def _release(self) -> None:
+        if not self._stopped:
+            self._stopped = True
+            self._timer.stop()
+            self._timer.deleteLater()  # it keeps this object alive, and nothing else ends it
