@@ -17,6 +17,7 @@ from SAMedLib.data.prepared import PreparedSlices, holds_prepared_slices
 from SAMedLib.data.slice_cache import SliceCache
 from SAMedLib.errors import SAMedError
 from SAMedLib.events import SILENT, Reporter
+from SAMedLib.host_memory import available_bytes
 from SAMedLib.imaging.orientation import reorient
 from SAMedLib.imaging.resample import zoom_cubic, zoom_nearest
 from SAMedLib.imaging.volume import window as to_window
@@ -51,16 +52,24 @@ class SliceSet:
         """Every case once, in the order of the slices."""
         return list(dict.fromkeys(self.cases))
 
-    def subset(self, cases: list[str]) -> SliceSet:
-        """The slices of these cases, in this set's order. Raises SAMedError if one is not here."""
+    def split(self, cases: list[str]) -> tuple[SliceSet, SliceSet]:
+        """The slices of the other cases, and those of these cases, each in this set's order.
+
+        Both are views: this set is reordered for that, because two copies of a large set do not fit into memory.
+
+        Raises:
+            SAMedError: if one of the cases is not here.
+        """
         if unknown := sorted(set(cases) - set(self.cases)):
             raise SAMedError(f"There is no case {unknown[0]!r}; the data hold {', '.join(self.case_names)}.")
-        wanted = set(cases)
-        rows = np.flatnonzero([name in wanted for name in self.cases])
-        if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
-            rows = slice(rows[0], rows[-1] + 1)  # a view: no copy
-        return SliceSet(
-            self.images[rows], self.labels[rows], [name for name in self.cases if name in wanted], self.label_set
+        chosen = np.isin(self.cases, cases)
+        for array in (self.images, self.labels):
+            _move_to_end(array, chosen)
+        rest = len(chosen) - np.count_nonzero(chosen)
+        self.cases[:] = [*np.array(self.cases)[~chosen].tolist(), *np.array(self.cases)[chosen].tolist()]
+        first, last = slice(0, rest), slice(rest, None)
+        return tuple(
+            SliceSet(self.images[rows], self.labels[rows], self.cases[rows], self.label_set) for rows in (first, last)
         )
 
 
@@ -143,8 +152,10 @@ def _read_all(source: _Source, size: int, report: Reporter) -> tuple[np.ndarray,
 
     parts: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     report.progress(_STAGE, 0, len(names))
+    free = available_bytes()
     for name, part in _in_parallel(read, names, report):
         parts[name] = part
+        _check_memory(list(parts.values()), len(names), free)
         report.progress(_STAGE, len(parts), len(names), name)
     counts = [len(parts[name][0]) for name in names]
     images = np.empty((sum(counts), size, size), np.float32)
@@ -154,6 +165,27 @@ def _read_all(source: _Source, size: int, report: Reporter) -> tuple[np.ndarray,
         images[row : row + count], labels[row : row + count] = parts.pop(name)
         row += count
     return images, labels, [name for name, count in zip(names, counts, strict=True) for _ in range(count)]
+
+
+def _check_memory(parts: list[tuple[np.ndarray, np.ndarray]], cases: int, free: int | None) -> None:
+    """Refuse early what cannot end well: where memory runs out, the system kills without a word."""
+    mean = sum(images.nbytes + labels.nbytes for images, labels in parts) / len(parts)
+    if free is not None and cases * mean > free:
+        raise SAMedError(
+            f"The slices of the {cases} cases would take about {cases * mean / 1e9:.1f} GB of memory, of which "
+            f"{free / 1e9:.1f} GB are free; take fewer cases, or smaller slices with --slice-size."
+        )
+
+
+def _move_to_end(array: np.ndarray, chosen: np.ndarray) -> None:
+    """Stable, in place along the first axis; only what is chosen is held twice for a moment."""
+    moved = array[chosen]
+    place = 0
+    for row in np.flatnonzero(~chosen):
+        if row != place:
+            array[place] = array[row]
+        place += 1
+    array[place:] = moved
 
 
 def _resize(images: np.ndarray, labels: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:

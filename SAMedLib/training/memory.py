@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from pathlib import Path
 
 import torch
 
+from SAMedLib.host_memory import available_bytes
 from SAMedLib.model import SAMedConfig
 from SAMedLib.model.networks import NetworkConfig
 from SAMedLib.training.dry_run import saved_for_backward
@@ -58,24 +58,7 @@ def free_memory(device: torch.device) -> int:
     """Bytes that may be used on the device; a guess where the system does not tell."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    known = [value for value in (_available(), _container_limit()) if value]
-    return min(known, default=_UNKNOWN)
-
-
-def _available() -> int | None:
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration, ValueError):
-        return None
-
-
-def _container_limit() -> int | None:
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-        return None if limit == "max" else int(limit) - int(Path("/sys/fs/cgroup/memory.current").read_text())
-    except (OSError, ValueError):
-        return None
+    return available_bytes() or _UNKNOWN
 
 
 def keep_freed_memory() -> None:

@@ -116,10 +116,8 @@ def load_data(options: TrainingOptions, metadata: ModelMetadata, report: Reporte
                 f"{', '.join(slices.label_set.names)}; validate on data with the same labels."
             )
         return slices, validation
-    training, held_out = split_cases(slices.case_names, options.val_cases, options.seed)
-    if not held_out:
-        return slices, None
-    return slices.subset(training), slices.subset(held_out)
+    _, held_out = split_cases(slices.case_names, options.val_cases, options.seed)
+    return slices.split(held_out) if held_out else (slices, None)
 
 
 def make_batches(fabric: Fabric, model: SAMed, slices: SliceSet, options: TrainingOptions) -> Batches:

@@ -236,13 +236,28 @@ def test_the_orientation_of_the_file_does_not_change_the_slices(tmp_path):
     np.testing.assert_array_equal(a.labels, b.labels)
 
 
-def test_a_subset_holds_the_slices_of_its_cases(dataset):
-    loaded = load_slices(dataset, 12, WINDOW, "LAS")
-    chosen = loaded.subset(["case_2", "case_0"])
-    assert chosen.case_names == ["case_0", "case_2"]
-    np.testing.assert_array_equal(chosen.images, loaded.images[[0, 1, 2, 3, 8, 9, 10, 11]])
+@pytest.mark.parametrize("names", [["case_1"], ["case_2", "case_0"], ["case_0"], []])
+def test_a_set_is_split_by_case_without_a_copy(dataset, names):
+    whole, loaded = (load_slices(dataset, 12, WINDOW, "LAS") for _ in range(2))
+    rest, chosen = loaded.split(names)
+    assert chosen.case_names == sorted(names)
+    assert rest.case_names == [name for name in whole.case_names if name not in names]
+    for part in (rest, chosen):
+        rows = np.isin(whole.cases, part.case_names)
+        np.testing.assert_array_equal(part.images, whole.images[rows])
+        np.testing.assert_array_equal(part.labels, whole.labels[rows])
+        assert part.cases == [name for name, row in zip(whole.cases, rows, strict=True) if row]
+        assert np.shares_memory(part.images, loaded.images) or not len(part)
     with pytest.raises(SAMedError, match="no case 'nobody'"):
-        loaded.subset(["nobody"])
+        loaded.split(["nobody"])
+
+
+def test_a_set_that_memory_cannot_hold_is_refused_before_the_system_kills(dataset, monkeypatch):
+    monkeypatch.setattr(slices, "available_bytes", lambda: 5000)
+    with pytest.raises(SAMedError, match=r"3 cases would take about 0.0 GB .* fewer cases, or smaller slices"):
+        load_slices(dataset, 12, WINDOW, "LAS", cache=False)
+    monkeypatch.setattr(slices, "available_bytes", lambda: 3 * 4 * 12 * 12 * 5)
+    assert len(load_slices(dataset, 12, WINDOW, "LAS", cache=False)) == 12
 
 
 def test_a_second_start_reads_the_cache_until_a_file_changes(dataset, tmp_path, monkeypatch):
@@ -313,10 +328,9 @@ def test_real_scans_of_any_orientation_face_the_same_way(shared_data, tmp_path):
         write_case(tmp_path / "data", name, volume, labels.array, SYNAPSE)
     loaded = load_slices(tmp_path / "data", 64, WINDOW, "LAS")
     for case in loaded.case_names:
-        part = loaded.subset([case])
-        columns = {
-            organ: np.argwhere(part.labels == SYNAPSE[organ].value)[:, 2].mean() for organ in ("liver", "spleen")
-        }
+        rows = np.array(loaded.cases) == case
+        images, labels = loaded.images[rows], loaded.labels[rows]
+        columns = {organ: np.argwhere(labels == SYNAPSE[organ].value)[:, 2].mean() for organ in ("liver", "spleen")}
         assert columns["liver"] < columns["spleen"], case  # column 0 is the patient's right
-        bone_row = np.argwhere(part.images > 0.99)[:, 1].mean()
-        assert bone_row < np.argwhere(part.labels == SYNAPSE["stomach"].value)[:, 1].mean()  # row 0 is posterior
+        bone_row = np.argwhere(images > 0.99)[:, 1].mean()
+        assert bone_row < np.argwhere(labels == SYNAPSE["stomach"].value)[:, 1].mean()  # row 0 is posterior
