@@ -16,7 +16,9 @@ COMMANDS = {
     "experiment": ("SAMedLib.experiment", "train and compare several runs, as a recipe says"),
     "prepare": ("SAMedLib.prepare", "make a dataset: Synapse (BTCV), own segmentations, phantoms"),
     "devices": ("SAMedLib.devices", "where a model can run here, and how long it takes"),
+    "benchmark": ("SAMedLib.benchmark", "how fast this is here, beside the published algorithm"),
     "weights": ("SAMedLib.weights.__main__", "list, download, import and describe model files"),
+    "web": ("SAMedLib.web.__main__", "a workbench in the browser, for those without 3D Slicer"),
     "demo": ("SAMedLib.demo", "segment a made-up CT with the embedded model"),
 }
 

@@ -164,6 +164,7 @@ set(SAMedLib_SCRIPTS
   SAMedLib/experiments/runs.py
   SAMedLib/experiments/sizes.py
   SAMedLib/files.py
+  SAMedLib/host_memory.py
   SAMedLib/imaging/__init__.py
   SAMedLib/imaging/checks.py
   SAMedLib/imaging/dicom.py
@@ -228,6 +229,23 @@ set(SAMedLib_SCRIPTS
   SAMedLib/training/stopping.py
   SAMedLib/training/trainer.py
   SAMedLib/training/validation.py
+  SAMedLib/web/__init__.py
+  SAMedLib/web/__main__.py
+  SAMedLib/web/comparison.py
+  SAMedLib/web/exports.py
+  SAMedLib/web/extra.py
+  SAMedLib/web/guard.py
+  SAMedLib/web/host.py
+  SAMedLib/web/organ_table.py
+  SAMedLib/web/page.py
+  SAMedLib/web/private_folder.py
+  SAMedLib/web/routes.py
+  SAMedLib/web/scan.py
+  SAMedLib/web/server.py
+  SAMedLib/web/uploads.py
+  SAMedLib/web/views.py
+  SAMedLib/web/widgets.py
+  SAMedLib/web/workbench.py
   SAMedLib/weights/__init__.py
   SAMedLib/weights/__main__.py
   SAMedLib/weights/acquire.py
@@ -243,6 +261,7 @@ set(SAMedLib_SCRIPTS
   )
 
 set(SAMedLib_RESOURCES
+  SAMedLib/web/static/transfer.js
   SAMedLib/weights/registry.json
   SAMedLib/weights/tiny.safetensors
   )

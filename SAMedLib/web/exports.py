@@ -1,0 +1,61 @@
+"""The result as files to keep: what the scene holds now, on the scan's own grid."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from SAMedLib.imaging.volume import Volume, write_labels
+from SAMedSlicerLib.SegmentationReader import SegmentationReader
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from SAMedLib.organs import LabelSet
+    from SAMedLib.web.scan import Scan
+
+# what the page offers: the end of a file's name, and what it is
+FORMATS = {
+    "seg.nrrd": "Segments for 3D Slicer (.seg.nrrd)",
+    "nii.gz": "Labels (.nii.gz)",
+    "png": "Overview picture (.png)",
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished segmentation, apart from the scene, so that any thread can write it."""
+
+    volume: Volume
+    labels: np.ndarray
+    label_set: LabelSet
+    metadata: dict[str, Any]
+
+    @property
+    def notice(self) -> str:
+        return str(self.metadata.get("notice", ""))
+
+    def write(self, folder: Path, extension: str) -> Path:
+        """Write one of FORMATS into a folder; for any thread."""
+        path = folder / f"{self.volume.name}-organs.{extension}"
+        if extension == "png":
+            from SAMedLib.imaging.overview import write_overview
+
+            write_overview(path, self.volume, self.labels, self.label_set, footer=self.notice)
+        else:
+            write_labels(path, self.labels, self.volume.geometry, self.label_set, metadata=self.metadata)
+        return path
+
+
+def result_of(scan: Scan, segmentation_node: Any, label_set: LabelSet) -> Result:
+    """What the segmentation node holds now, edits included; on the thread of the scene.
+
+    Raises:
+        SAMedError: if it cannot be read.
+    """
+    reader = SegmentationReader()
+    mapping = reader.match(reader.segmentsOf(segmentation_node), label_set)
+    labels = reader.labels(segmentation_node, scan.node, mapping)
+    return Result(scan.volume, labels, label_set, json.loads(segmentation_node.GetAttribute("SAMed.Info") or "{}"))

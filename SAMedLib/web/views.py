@@ -1,0 +1,51 @@
+"""Slice views and 3D of the scene, drawn here and shown in the page, by trame-slicer."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import slicer
+from trame_slicer.core import LayoutManager, SlicerApp
+from trame_slicer.rca_view import register_rca_factories
+
+_LAYOUT = "Quad View"
+
+
+class Views:
+    """The scene, and three slices and 3D of it."""
+
+    def __init__(self, server: Any) -> None:
+        self._app = SlicerApp()
+        self.scene = self._app.scene
+        # where slicer.util looks for them
+        slicer.mrmlScene = self.scene
+        slicer.modules = SimpleNamespace(
+            segmentations=SimpleNamespace(logic=lambda: self._app.segmentations_logic),
+            volumes=SimpleNamespace(logic=lambda: self._app.volumes_logic),
+        )
+        register_rca_factories(self._app.view_manager, server)
+        self.layout = LayoutManager(self.scene, self._app.view_manager, server)
+        self.layout.register_layout_dict(LayoutManager.default_grid_configuration())
+        self.layout.set_layout(_LAYOUT)
+        for view in self._app.view_manager.get_views():
+            view.render_window().SetMultiSamples(0)  # many times slower without a graphics card, and hardly seen
+
+    def show(self, volume_node: Any) -> None:
+        """Put a volume, or None, into the slice views."""
+        self._app.display_manager.show_volume_in_slice_background(volume_node)
+        self.reset()
+
+    def reset(self) -> None:
+        """Everything in sight, in the middle."""
+        self._app.display_manager.reset_views()
+
+    def show_surfaces(self, segmentation_node: Any) -> None:
+        """Show the segments in 3D too."""
+        segmentation_node.CreateClosedSurfaceRepresentation()
+        for view in self._app.view_manager.get_threed_views():
+            view.reset_view()
+
+    def jump(self, ras: tuple[float, float, float]) -> None:
+        """Move the slices to a place, in mm."""
+        slicer.vtkMRMLSliceNode.JumpAllSlices(self.scene, *ras, slicer.vtkMRMLSliceNode.CenteredJumpSlice)
