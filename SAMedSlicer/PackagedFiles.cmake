@@ -106,6 +106,13 @@ set(SAMedSlicer_RESOURCES
 set(SAMedLib_SCRIPTS
   SAMedLib/__init__.py
   SAMedLib/__main__.py
+  SAMedLib/benchmark.py
+  SAMedLib/benchmarks/__init__.py
+  SAMedLib/benchmarks/made_up.py
+  SAMedLib/benchmarks/plain.py
+  SAMedLib/benchmarks/report.py
+  SAMedLib/benchmarks/tasks.py
+  SAMedLib/benchmarks/timing.py
   SAMedLib/command.py
   SAMedLib/data/__init__.py
   SAMedLib/data/augment.py
@@ -169,6 +176,7 @@ set(SAMedLib_SCRIPTS
   SAMedLib/imaging/checks.py
   SAMedLib/imaging/dicom.py
   SAMedLib/imaging/grids.py
+  SAMedLib/imaging/metaimage.py
   SAMedLib/imaging/nifti.py
   SAMedLib/imaging/organ_volumes.py
   SAMedLib/imaging/orientation.py
@@ -189,7 +197,9 @@ set(SAMedLib_SCRIPTS
   SAMedLib/model/attention.py
   SAMedLib/model/build.py
   SAMedLib/model/checkpoint.py
+  SAMedLib/model/classes.py
   SAMedLib/model/config.py
+  SAMedLib/model/cpu_linear.py
   SAMedLib/model/load.py
   SAMedLib/model/lora.py
   SAMedLib/model/metadata.py

@@ -2,13 +2,45 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import SimpleITK as sitk
 
 from SAMedLib.errors import SAMedError
 
 AIR = -1024
 # a label map has few whole, non-negative values; a CT has noise
 _MOST_LABELS = 64
+# mm between voxels, and how many there are: of nothing that was ever in a CT scanner, nor in a micro-CT
+_SPACINGS = (1e-3, 1e3)
+_MOST_VOXELS = 2**37
+
+
+def check_grid(image: sitk.Image | sitk.ImageFileReader, source: Path) -> None:
+    """Refuse voxels that lie nowhere: no extent, no direction, or sizes that only a damaged header has.
+
+    Args:
+        image: an image, or a reader that has read a file's header.
+
+    Raises:
+        SAMedError: saying what is wrong with the grid.
+    """
+    size, spacing = image.GetSize()[:3], image.GetSpacing()[:3]
+    described = " x ".join(map(str, size))
+    if 0 in size:
+        raise SAMedError(f"{source} is empty: it holds {described} voxels; export it again.")
+    if np.prod(np.array(size, dtype=float)) > _MOST_VOXELS:
+        raise SAMedError(f"{source} is damaged: it claims to hold {described} voxels; get a fresh copy.")
+    if not all(_SPACINGS[0] <= step <= _SPACINGS[1] for step in spacing):
+        steps = " x ".join(f"{step:.3g}" for step in spacing)
+        raise SAMedError(f"{source} has voxels of {steps} mm, which no CT has; export it again, in millimetres.")
+    numbers = (*image.GetOrigin(), *image.GetDirection())
+    if not np.isfinite(numbers).all():
+        raise SAMedError(f"{source} does not say where its voxels lie (its geometry is no number); export it again.")
+    axes = round(len(image.GetDirection()) ** 0.5)
+    if abs(np.linalg.det(np.reshape(image.GetDirection(), (axes, axes)))) < 1e-3:
+        raise SAMedError(f"{source} has axes that lie in one plane, so its voxels have no place; export it again.")
 
 
 def as_hounsfield(values: np.ndarray, source: str) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -25,7 +57,7 @@ def as_hounsfield(values: np.ndarray, source: str) -> tuple[np.ndarray, tuple[st
         SAMedError: if there is no voxel, or none that is finite.
     """
     if values.size == 0:
-        raise SAMedError(f"{source} is empty: it holds no voxels.")
+        raise SAMedError(f"{source} is empty: it holds no voxels; export it again.")
     if np.issubdtype(values.dtype, np.integer):
         fits = values.min() >= np.iinfo(np.int16).min and values.max() <= np.iinfo(np.int16).max
         return values.astype(np.int16 if fits else np.float32), ()

@@ -163,7 +163,7 @@ def _describe(group: Sequence[_Slice], unique: bool = True) -> str:
 
 def _refuse_modality(modality: str, path: Path) -> None:
     if modality.upper() not in _CT_MODALITIES:
-        raise SAMedError(f"{path} is {modality}, not CT, by its DICOM header; SAMed segments CT.")
+        raise SAMedError(f"{path} is {modality}, not CT, by its DICOM header; give a CT.")
 
 
 def _in_order(slices: Sequence[_Slice], folder: Path) -> list[_Slice]:

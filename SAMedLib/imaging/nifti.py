@@ -19,9 +19,55 @@ from SAMedLib.errors import SAMedError
 
 READER = "NiftiImageIO"
 _BYTE_ORDERS = {struct.pack(order + "i", 348): order for order in "<>"}  # a header begins with its length
+_HEADER_LENGTH = 348
+_KINDS = (2, 4, 8, 16, 32, 64, 128, *range(256, 2305, 256))  # of numbers, by the header's datatype
+_UNPACKED_BEYOND = 1 << 24  # bytes that may follow the voxels
 _FLOATS = {16: "f4", 64: "f8"}  # by the header's datatype
 _PERMISSIVE = "ITK_NIFTI_SFORM_PERMISSIVE"
 _switch = threading.Lock()
+
+
+def check_header(path: Path) -> None:
+    """Refuse sizes and places that are no such: ITK puts 1 or 0 in their stead and says nothing, or prints a report.
+
+    Files that are not NIfTI pass.
+
+    Raises:
+        SAMedError: saying what is wrong with the header.
+    """
+    if not path.name.lower().endswith((".nii", ".nii.gz")) or not path.is_file():
+        return
+    header = _first_bytes(path)
+    order = _BYTE_ORDERS.get(header[:4])
+    if order is None or len(header) < _HEADER_LENGTH:
+        return
+    count, *sizes = struct.unpack_from(order + "8h", header, 40)
+    kind, start = (struct.unpack_from(order + form, header, at)[0] for form, at in (("h", 70), ("f", 108)))
+    spacing = struct.unpack_from(order + "7f", header, 80)
+    qform, sform = struct.unpack_from(order + "2h", header, 252)
+    places = struct.unpack_from(order + "6f", header, 256) if qform > 0 else ()  # quaternion and offset
+    places += struct.unpack_from(order + "12f", header, 280) if sform > 0 else ()  # the affine
+    axes = max(0, min(count, 3))
+    if min(sizes[:axes], default=0) < 1:
+        described = " x ".join(map(str, sizes[:axes])) or "not stated"
+        raise SAMedError(f"{path} is empty or damaged: its size is {described}; export it again.")
+    if kind not in _KINDS:
+        raise SAMedError(f"{path} is damaged: it holds numbers of an unknown kind; export it again.")
+    # beside an affine, a voxel size that is no number is worth a note only (size_notes)
+    numbers = (*places, start) if sform > 0 else (*spacing[:axes], *places, start)
+    if not np.isfinite(numbers).all() or start < 0:
+        raise SAMedError(f"{path} is damaged: entries of its geometry are no numbers; export it again.")
+    if min(spacing[:axes]) < 0:  # ITK turns this axis around, and so left and right, whatever the affine says
+        raise SAMedError(f"{path} has a voxel size below zero, which leaves left and right open; export it again.")
+
+
+def _first_bytes(path: Path) -> bytes:
+    """The header, or what there is of it."""
+    try:
+        with gzip.open(path) if path.suffix.lower() == ".gz" else open(path, "rb") as handle:
+            return handle.read(_HEADER_LENGTH)
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        return b""
 
 
 def check_complete(reader: sitk.ImageFileReader, path: Path) -> None:
@@ -31,19 +77,22 @@ def check_complete(reader: sitk.ImageFileReader, path: Path) -> None:
     needed = float(reader.GetMetaData("vox_offset"))
     needed += np.prod(reader.GetSize()) * int(reader.GetMetaData("bitpix")) / 8
     try:
-        found = _uncompressed_size(path)
+        found = _uncompressed_size(path, at_most=needed + _UNPACKED_BEYOND)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise SAMedError(f"{path} is damaged: its compressed data break off; get a fresh copy.") from error
+    if path.suffix.lower() == ".gz" and found > needed + _UNPACKED_BEYOND:
+        raise SAMedError(f"{path} unpacks to more than the {needed:.0f} bytes of its voxels; get a fresh copy.")
     if found < needed:
         raise SAMedError(f"{path} is damaged: it ends after {found} of {needed:.0f} bytes; get a fresh copy.")
 
 
-def _uncompressed_size(path: Path) -> int:
+def _uncompressed_size(path: Path, at_most: float) -> int:
+    """Bytes in the file once unpacked; counting ends soon after `at_most`."""
     if path.suffix.lower() != ".gz":
         return path.stat().st_size
     size = 0
     with gzip.open(path) as handle:
-        while chunk := handle.read(1 << 22):
+        while size <= at_most and (chunk := handle.read(1 << 22)):
             size += len(chunk)
     return size
 

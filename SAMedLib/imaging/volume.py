@@ -15,8 +15,8 @@ import SimpleITK as sitk
 
 from SAMedLib.errors import SAMedError
 from SAMedLib.files import write_then_rename
-from SAMedLib.imaging import nifti
-from SAMedLib.imaging.checks import as_hounsfield, intensity_notes
+from SAMedLib.imaging import metaimage, nifti
+from SAMedLib.imaging.checks import as_hounsfield, check_grid, intensity_notes
 from SAMedLib.imaging.dicom import check_modality, read_dicom_folder
 from SAMedLib.organs import Label, LabelSet
 
@@ -100,11 +100,12 @@ def read_volume(path: Path | str, series: str | None = None, frame: int | None =
     """
     path = Path(path)
     if not path.exists():
-        raise SAMedError(f"{path} does not exist.")
+        raise SAMedError(f"{path} does not exist; check the path.")
     if path.is_dir():
         if frame is not None:
             raise SAMedError(f"{path} is a DICOM folder; --frame is for 4D files, use --series to choose a series.")
         image, notes = read_dicom_folder(path, series)
+        check_grid(image, path)
     else:
         image, notes = _read_image(path, frame)
     values = sitk.GetArrayViewFromImage(image)
@@ -144,7 +145,8 @@ def read_labels(path: Path | str) -> Volume:
     """
     path = Path(path)
     if not path.is_file():
-        raise SAMedError(f"{path} does not exist." if not path.exists() else f"{path} is a folder, not a label map.")
+        what = "is a folder, not a label map; give a file" if path.is_dir() else "does not exist; check the path"
+        raise SAMedError(f"{path} {what}.")
     image, _ = _read_image(path, None)
     values = sitk.GetArrayViewFromImage(image)
     if values.dtype != np.uint8:
@@ -262,6 +264,7 @@ def _read_image(path: Path, frame: int | None) -> tuple[sitk.Image, tuple[str, .
                 f"{path} is not an image that can be read; give it as NIfTI, NRRD, MHA or DICOM."
             ) from error
         notes = _check_kind(reader, path)
+        check_grid(reader, path)
         _choose_frame(reader, path, reader.GetSize(), frame)
         try:
             image = reader.Execute()
@@ -271,6 +274,9 @@ def _read_image(path: Path, frame: int | None) -> tuple[sitk.Image, tuple[str, .
 
 
 def _read_information(reader: sitk.ImageFileReader, stack: contextlib.ExitStack) -> None:
+    path = Path(reader.GetFileName())
+    nifti.check_header(path)
+    metaimage.check_header(path)
     try:
         with nifti.as_stated():
             reader.ReadImageInformation()
@@ -288,7 +294,9 @@ def _check_kind(reader: sitk.ImageFileReader, path: Path) -> tuple[str, ...]:
         raise SAMedError(f"{path} is a picture ({kind.removesuffix('ImageIO')}) without Hounsfield units; give the CT.")
     if reader.GetNumberOfComponents() != 1:
         count = reader.GetNumberOfComponents()
-        raise SAMedError(f"{path} holds {count} values per voxel (colour or vectors); a CT holds one.")
+        raise SAMedError(
+            f"{path} holds {count} values per voxel (colour or vectors), a CT one; export it as grey values."
+        )
     if kind == "GDCMImageIO":
         check_modality(reader, path)
         if reader.GetSize()[-1] == 1:
