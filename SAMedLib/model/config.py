@@ -12,16 +12,21 @@ PATCH_SIZE = 16
 LORA_TARGETS = ("q", "k", "v", "o")
 ENCODER_TUNING = ("lora", "full")
 DECODER_TUNING = ("full", "lora", "frozen")
+_WRONG_KIND = "The model description holds a value of a wrong kind; correct it, or get the file again."
+_WIDEST, _DEEPEST = 1 << 14, 1 << 8
 
 _Config = TypeVar("_Config")
 
 
 def check_whole(part: str, config: object, **least: int) -> None:
-    """Raises SAMedError if one of these fields is no whole number, or below the least that it may be."""
+    """Raises SAMedError if one of these fields is no whole number, below the least that it may be, or absurd."""
     for name, smallest in least.items():
         value = getattr(config, name)
         if not isinstance(value, int) or value < smallest:
             raise SAMedError(f"{part}'s {name} is {value!r}; it must be a whole number of at least {smallest}.")
+        # a damaged file must not fill the memory before its tensors are found not to fit
+        if value > (_DEEPEST if name == "depth" else _WIDEST):
+            raise SAMedError(f"{part}'s {name} is {value}, more than any network has; get the file again.")
 
 
 def check_choice(config: object, name: str, choices: Sequence[str]) -> None:
@@ -54,7 +59,7 @@ def from_fields(kind: type[_Config], data: Mapping[str, Any]) -> _Config:
             raise SAMedError(f"The model description has the unknown field {unknown[0]!r}; update SAMedLib.")
         return kind(**data)
     except (TypeError, ValueError, AttributeError) as error:
-        raise SAMedError(f"The model description is not readable: {error}.") from error
+        raise SAMedError(_WRONG_KIND) from error
 
 
 @dataclass(frozen=True)
@@ -75,9 +80,14 @@ class EncoderConfig:
         object.__setattr__(self, "global_attn_indexes", tuple(self.global_attn_indexes))
         check_whole("The encoder", self, embed_dim=1, depth=1, num_heads=1, window_size=0)
         if self.embed_dim % self.num_heads:
-            raise SAMedError(f"Encoder width {self.embed_dim} does not divide into {self.num_heads} heads.")
+            raise SAMedError(
+                f"Encoder width {self.embed_dim} does not divide into {self.num_heads} heads; choose a multiple."
+            )
         if any(not 0 <= index < self.depth for index in self.global_attn_indexes):
-            raise SAMedError(f"Global attention blocks {self.global_attn_indexes} do not fit {self.depth} blocks.")
+            raise SAMedError(
+                f"Global attention blocks {self.global_attn_indexes} do not fit {self.depth} blocks; "
+                f"choose lower numbers."
+            )
 
     @classmethod
     def vit_b(cls) -> EncoderConfig:
@@ -155,11 +165,9 @@ class SAMedConfig:
         object.__setattr__(self, "lora_targets", canonical_targets(self.lora_targets, self.encoder_tuning))
         check_choice(self, "encoder_tuning", ENCODER_TUNING)
         check_choice(self, "decoder_tuning", DECODER_TUNING)
-        if self.image_size <= 0 or self.image_size % PATCH_SIZE:
-            raise SAMedError(f"Image size {self.image_size} is not a positive multiple of {PATCH_SIZE}.")
-        for name, least in (("slice_size", 1), ("num_classes", 2), ("rank", 1)):
-            if getattr(self, name) < least:
-                raise SAMedError(f"{name} is {getattr(self, name)}; it must be at least {least}.")
+        check_whole("The model", self, image_size=1, slice_size=1, num_classes=2, rank=1)
+        if self.image_size % PATCH_SIZE:
+            raise SAMedError(f"Image size {self.image_size} is no multiple of {PATCH_SIZE}; choose one.")
 
     @classmethod
     def tiny(cls) -> SAMedConfig:
@@ -199,5 +207,5 @@ class SAMedConfig:
             values["encoder"] = EncoderConfig(**values.get("encoder", {}))
             values["decoder"] = DecoderConfig(**values.get("decoder", {}))
         except (TypeError, ValueError, AttributeError) as error:
-            raise SAMedError(f"The model description is not readable: {error}.") from error
+            raise SAMedError(_WRONG_KIND) from error
         return from_fields(cls, values)

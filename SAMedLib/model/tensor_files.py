@@ -44,6 +44,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], ModelMetadata | No
         with safe_open(path, framework="pt", device="cpu") as file:
             header = (file.metadata() or {}).get(METADATA_KEY)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+        _check_numbers(path, tensors)
         return tensors, None if header is None else ModelMetadata.from_json(json.loads(header))
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise SAMedError(
@@ -61,7 +62,15 @@ def _read_pickled(path: Path) -> dict[str, Tensor]:
         raise SAMedError(f"{path} is damaged or not a PyTorch file; download or copy it again.") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise SAMedError(f"{path} is not a state dict (a flat dictionary of tensors); export it as one.")
+    _check_numbers(path, state)
     return {str(name): value for name, value in state.items()}
+
+
+def _check_numbers(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse weights that are not finite: a network with them finds nothing, and says nothing of it."""
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise SAMedError(f"{path} is damaged: {name} holds values that are no numbers; get the file again.")
 
 
 def write_tensors(
