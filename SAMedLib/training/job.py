@@ -67,15 +67,15 @@ def resume(output: str | Path, changes: Mapping[str, Any] | None = None, report:
     """
     folder = RunFolder(output)
     config = folder.read_config()
-    options = TrainingOptions.from_json(config["options"]).changed_for_resume(dict(changes or {}))
+    recorded, metadata, times = _read_description(folder, config)
+    options = recorded.changed_for_resume(dict(changes or {}))
     state = load_state(folder.state_file)
-    metadata = ModelMetadata.from_json(config["model"])
     model = resumed_model(metadata, options.base or config["base_path"])
     fabric = make_fabric(options.device, options.precision)
     training, validation = load_data(options, metadata, report)
     _check_unchanged(config["data"], _describe_data(training, validation))
     batches = make_batches(fabric, model, training, options)
-    times = _extended(Timetable(**config["timetable"]), options)
+    times = _extended(times, options)
     parts = options.accumulate or config["parts"]
     prepared = Prepared(options, fabric, model, training, validation, batches, times, parts)
     records = _records(prepared, folder, config, state["step"])
@@ -85,6 +85,25 @@ def resume(output: str | Path, changes: Mapping[str, Any] | None = None, report:
         folder.append("resume", step=trainer.step)
     report.say(f"Going on after step {trainer.step} of {times.total_steps}.")
     return _run(trainer, records, folder, report)
+
+
+def _read_description(folder: RunFolder, config: dict[str, Any]) -> tuple[TrainingOptions, ModelMetadata, Timetable]:
+    """What config.json says, looked through before it is used. Raises SAMedError if some of it makes no sense."""
+    remedy = f"start a new run with --start {folder.path}"
+    try:
+        options = TrainingOptions.from_json(config["options"])
+        metadata = ModelMetadata.from_json(config["model"])
+        times = Timetable(**config["timetable"])
+        sensible = isinstance(config["parts"], int) and isinstance(config["base_path"], (str, type(None)))
+        described = [config["data"][use] for use in ("training", "validation")]
+        sensible = sensible and all(data is None or data.keys() >= {"cases", "slices"} for data in described)
+    except SAMedError as error:
+        raise SAMedError(f"{folder.config_file}: {error}") from error
+    except (TypeError, KeyError, AttributeError) as error:
+        raise SAMedError(f"{folder.config_file} is damaged; {remedy}.") from error
+    if not sensible:
+        raise SAMedError(f"{folder.config_file} is damaged; {remedy}.")
+    return options, metadata, times
 
 
 def _run(trainer: Trainer, records: Records | None, folder: RunFolder, report: Reporter) -> RunFolder:

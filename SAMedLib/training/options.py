@@ -126,7 +126,7 @@ class TrainingOptions:
         for name in ("warmup", "weight_decay", "save_every_minutes", "seed"):
             value = getattr(self, name)
             if value is not None and value < 0:
-                raise SAMedError(f"{_flag(name)} is {value}; it cannot be negative.")
+                raise SAMedError(f"{_flag(name)} is {value}; it cannot be negative, so give 0 or more.")
         for name in ("lr", "clip"):
             value = getattr(self, name)
             if value is not None and not value > 0:
@@ -158,13 +158,15 @@ class TrainingOptions:
 
     @classmethod
     def from_json(cls, data: dict) -> TrainingOptions:
+        if not isinstance(data, dict):
+            raise SAMedError("The run's options are not readable; start a new run.")
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(set(data) - known):
             raise SAMedError(f"The run was made with the unknown option {unknown[0]!r}; update SAMedLib.")
         try:
             return cls(**data)
         except TypeError as error:
-            raise SAMedError(f"The run's options are not readable ({error}); start a new run.") from error
+            raise SAMedError("The run's options are not readable; start a new run.") from error
 
     def with_absolute_folders(self) -> TrainingOptions:
         """So that a run can be resumed from another working folder."""

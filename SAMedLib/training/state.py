@@ -16,6 +16,7 @@ from torch import Tensor
 from SAMedLib.errors import SAMedError
 from SAMedLib.files import write_then_rename
 from SAMedLib.model import Network
+from SAMedLib.weights.inspection import check_pth
 
 FORMAT_VERSION = 1
 _CONTENT = {"step", "closed_at", "best_dice", "measured", "weights", "optimizer", "precision", "average"}
@@ -30,6 +31,11 @@ def load_state(path: Path) -> dict[str, Any]:
     """On the CPU. Raises SAMedError if the file is missing, damaged or of a newer version."""
     if not path.is_file():
         raise SAMedError(f"{path} is missing, so the run cannot go on; start a new one with --start {path.parent}.")
+    try:
+        check_pth(path)
+    except SAMedError as error:
+        problem = str(error).partition(";")[0].rstrip(".")
+        raise SAMedError(f"{problem}; start a new run with --start {path.parent}.") from error
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         version = state["format"]
