@@ -70,11 +70,14 @@ class LabelSet:
         return iter(self.labels)
 
     def __getitem__(self, name: str) -> Label:
-        """The label called `name`; case, spaces, underscores and hyphens do not matter."""
-        for label in self.labels:
-            if _plain(label.name) == _plain(name):
-                return label
+        """The label called `name`; see find(). Raises SAMedError if there is none."""
+        if label := self.find(name):
+            return label
         raise SAMedError(f"There is no organ called {name!r}; choose from {', '.join(self.names)}.")
+
+    def find(self, name: str) -> Label | None:
+        """The label called `name`, None if there is none; case, spaces, underscores and hyphens do not matter."""
+        return next((label for label in self.labels if _plain(label.name) == _plain(name)), None)
 
     def select(self, names: Iterable[str]) -> tuple[Label, ...]:
         """The named labels, in label order."""
@@ -89,15 +92,14 @@ class LabelSet:
         try:
             return cls(str(data["name"]), tuple(_label_from_json(entry) for entry in data["labels"]))
         except (KeyError, TypeError, ValueError) as error:
-            raise SAMedError(f"The label set is not readable ({error!r}); it needs a name and labels.") from error
+            raise SAMedError("The label set is not readable; it needs a name and labels.") from error
 
     @classmethod
     def from_names(cls, name: str, names: Iterable[str]) -> LabelSet:
         """Labels 1..n with these names: known organs keep their code and colour, others get a distinct colour."""
         labels = []
         for value, organ in enumerate(names, start=1):
-            known = next((label for label in SYNAPSE if _plain(label.name) == _plain(organ)), None)
-            if known:
+            if known := SYNAPSE.find(organ):
                 labels.append(Label(value, organ, known.color, known.code, known.modifier))
             else:
                 labels.append(Label(value, organ, _distinct_color(value)))

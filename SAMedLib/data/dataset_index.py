@@ -34,7 +34,7 @@ def read_index(folder: Path) -> dict[str, Any]:
             f"{folder} holds no {INDEX_NAME}; a dataset has {INDEX_NAME}, imagesTr and labelsTr (nnU-Net layout)."
         ) from None
     except (ValueError, RecursionError) as error:
-        raise SAMedError(f"{path} is not readable JSON ({error}).") from error
+        raise SAMedError(f"{path} is not readable JSON ({error}); correct it.") from error
     if not isinstance(index, dict):
         raise SAMedError(f"{path} is not a dataset description; it must hold an object with labels.")
     return index
@@ -66,7 +66,9 @@ def read_labels_of(index: dict[str, Any], path: Path) -> dict[int, str]:
         if not 0 <= number <= 255:
             raise SAMedError(f"{path}: label {name!r} has the value {number}; values run from 0 to 255.")
         if number in names:
-            raise SAMedError(f"{path} gives the value {number} to both {names[number]!r} and {name!r}.")
+            raise SAMedError(
+                f"{path} gives the value {number} to both {names[number]!r} and {name!r}; give each its own."
+            )
         if name.casefold() == "ignore":
             raise SAMedError(f"{path} has an 'ignore' label, which training here cannot leave out; relabel it first.")
         names[number] = name
@@ -84,7 +86,7 @@ def read_cases(index: dict[str, Any], folder: Path) -> dict[str, CaseFiles]:
     """
     channels = index.get("channel_names") or index.get("modality") or {}
     if isinstance(channels, (dict, list)) and len(channels) > 1:
-        raise SAMedError(f"{folder} has {len(channels)} channels; a dataset of single CT scans is needed.")
+        raise SAMedError(f"{folder} has {len(channels)} channels; give a dataset of single CT scans.")
     if isinstance(index.get("training"), list):
         pairs = _listed(index["training"], folder)
     elif isinstance(index.get("dataset"), dict):
@@ -99,7 +101,9 @@ def read_cases(index: dict[str, Any], folder: Path) -> dict[str, CaseFiles]:
             )
         for kind, path in (("scan", files.image), ("labels", files.labels)):
             if not path.is_file():
-                raise SAMedError(f"The {kind} of case {name}, {path}, does not exist.")
+                raise SAMedError(
+                    f"The {kind} of case {name}, {path}, does not exist; add it, or take the case out of the dataset."
+                )
         cases[name] = files
     return cases
 
@@ -124,7 +128,7 @@ def _mapped(entries: dict, folder: Path) -> Iterable[tuple[str, CaseFiles]]:
         except (TypeError, KeyError):
             raise SAMedError(f"{folder / INDEX_NAME}: case {name} needs images and label.") from None
         if len(images) != 1:
-            raise SAMedError(f"{folder}: case {name} has {len(images)} images; one CT fits.")
+            raise SAMedError(f"{folder}: case {name} has {len(images)} images; give it one CT.")
         yield name, CaseFiles(folder / str(images[0]), labels)
 
 

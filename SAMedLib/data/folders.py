@@ -63,7 +63,7 @@ class DatasetFolder:
         if differences := grid_differences(image.geometry, labels.geometry):
             raise SAMedError(
                 f"Case {name} of {self.folder}: the scan and its labels must share one grid, but they differ: "
-                f"{', '.join(differences)}."
+                f"{', '.join(differences)}; resample one onto the other."
             )
         return image, self._to_label_set(labels.array, name)
 
@@ -76,7 +76,7 @@ class DatasetFolder:
             named = ", ".join(f"{value} {label.name}" for value, label in zip(self.values, self.label_set, strict=True))
             raise SAMedError(
                 f"Case {name} of {self.folder}: its labels hold the value {_some(unknown)}, but dataset.json names "
-                f"only {named}."
+                f"only {named}; name them all there."
             )
         return table[labels]
 

@@ -48,7 +48,7 @@ def pair_files(
     """
     for path in (predictions, references):
         if not path.exists():
-            raise SAMedError(f"{path} does not exist.")
+            raise SAMedError(f"{path} does not exist; check the path.")
     if predictions.is_dir() != references.is_dir():
         folder, file = (predictions, references) if predictions.is_dir() else (references, predictions)
         raise SAMedError(f"{folder} is a folder and {file} a file; give two folders or two files.")

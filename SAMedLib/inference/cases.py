@@ -37,7 +37,7 @@ def find_cases(source: Path) -> list[Case]:
         SAMedError: if there is none, or if two would have the same name.
     """
     if not source.exists():
-        raise SAMedError(f"{source} does not exist.")
+        raise SAMedError(f"{source} does not exist; check the path.")
     if source.is_file() or holds_dicom(source):
         return [Case(source, case_name(source))]
     cases = [Case(path, case_name(path)) for path in sorted(source.iterdir()) if _is_image(path)]

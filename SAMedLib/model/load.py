@@ -41,7 +41,7 @@ def load_model(
     model = build_network(metadata.config)
     model.metadata = metadata.replace(base=None)
     if base is not None or not is_complete(state):
-        model.load_base(find_base(metadata, base if base is not None else base_name))
+        model.load_base(find_base(metadata, base if base is not None else base_name, adapter))
     model.take_weights(adapter, state, metadata)
     if for_training:
         return model.train()
@@ -69,9 +69,9 @@ def find_adapter(source: str | Path) -> tuple[Path, str | None]:
     return store.locate(entry.adapter), entry.base
 
 
-def find_base(metadata: ModelMetadata, name: str | Path | None = None) -> Path:
-    """The file of the base called `name` (a path or a registry name), or of the one that the metadata names."""
+def find_base(metadata: ModelMetadata, name: str | Path | None = None, adapter: Path | None = None) -> Path:
+    """The file of the base called `name` (a path or a registry name), or of the one that the metadata name."""
     if name is None:
-        return store.locate_base(metadata)
+        return store.locate_base(metadata, adapter)
     path = Path(name)
     return path if path.suffix in (".safetensors", ".pth", ".pt") else store.locate(str(name))

@@ -89,7 +89,7 @@ class ModelMetadata:
                 demonstration=bool(data.get("demonstration", False)),
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise SAMedError(f"The model's metadata is not readable ({error!r}); the file is damaged.") from error
+            raise SAMedError("The model's metadata are damaged; get the file again.") from error
 
 
 def default_metadata(config: NetworkConfig) -> ModelMetadata:

@@ -48,7 +48,7 @@ def config_from_json(data: dict) -> NetworkConfig:
         name = values.pop("network", SAMedConfig.network)
         known = name in NETWORKS
     except (TypeError, ValueError) as error:
-        raise SAMedError(f"The model description is not readable: {error}.") from error
+        raise SAMedError("The model description holds no named values; correct it, or get the file again.") from error
     if not known:
         raise SAMedError(
             f"The model description is of a network called {name!r}, which this version does not know (it knows "

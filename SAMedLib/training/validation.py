@@ -38,9 +38,7 @@ def split_cases(names: list[str], held_out: str, seed: int) -> tuple[list[str], 
         unknown = [name for name in chosen if name not in names]
         if unknown:
             some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-            raise SAMedError(
-                f"--val-cases names {unknown[0]}, which is not in the data; its cases are {some}."
-            ) from None
+            raise SAMedError(f"--val-cases names {unknown[0]}, which is not in the data; choose from {some}.") from None
     else:
         is_fraction = "." in held_out and 0 < number < 1
         if number < 0 or not (is_fraction or number.is_integer()):

@@ -126,7 +126,7 @@ def _path_of(source: str) -> Path:
     if weights.registry.find_file(source):
         return weights.locate(source)
     raise SAMedError(
-        f"{source} is neither a file nor a model; models are {', '.join(weights.model_names())} "
+        f"{source} is neither a file nor a model; choose from {', '.join(weights.model_names())} "
         f"(see 'samed weights list')."
     )
 

@@ -139,9 +139,13 @@ def check_pth(path: Path) -> None:
                 raise SAMedError(f"{path} is not a PyTorch weights file; get it again.")
             compressed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
             if compressed or sum(entry.file_size for entry in entries) > path.stat().st_size:
-                raise SAMedError(f"{path} unpacks to more than it holds, as weights files never do; it was refused.")
+                raise SAMedError(
+                    f"{path} unpacks to more than it holds, as weights files never do; it was refused, get it again."
+                )
             if pickles[0].file_size > _LARGEST_HEADER:
-                raise SAMedError(f"{path} describes its tensors in {pickles[0].file_size} bytes; it was refused.")
+                raise SAMedError(
+                    f"{path} describes its tensors in {pickles[0].file_size} bytes; it was refused, get it again."
+                )
             program = archive.read(pickles[0])
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
         raise SAMedError(_not_a_pth(path)) from error

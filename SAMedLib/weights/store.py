@@ -69,7 +69,7 @@ class Store:
         if entry := self.registry.find_file(name):
             return entry
         raise SAMedError(
-            f"There is no weights file called {name!r}; the registry has {', '.join(sorted(self.registry.files))}."
+            f"There is no weights file called {name!r}; choose one of {', '.join(sorted(self.registry.files))}."
         )
 
     def own_models(self) -> dict[str, Path]:
@@ -126,8 +126,11 @@ class Store:
             return f"fetch {entry.browser_address} with a browser on any computer, then {where}"
         return f"copy it from where it is, then {where}"
 
-    def locate_base(self, metadata: ModelMetadata) -> Path:
+    def locate_base(self, metadata: ModelMetadata, adapter: Path | None = None) -> Path:
         """The SAM base that an adapter needs: by digest, by name, or by the size of its encoder.
+
+        Args:
+            adapter: the file, for messages.
 
         Raises:
             SAMedError: that says how to get it.
@@ -140,13 +143,14 @@ class Store:
         )
         if name:
             return self.locate(name)
+        asker = adapter or "The adapter"
         if base is None:
-            raise SAMedError("The adapter does not say which SAM base it needs; give it with --base.")
+            raise SAMedError(f"{asker} neither holds an image encoder nor names its SAM base; give that with --base.")
         by_hand = self.folder / base.name
         if is_name(base.name) and by_hand.is_file() and records.sha256_of(by_hand) == base.sha256:
             return by_hand
         raise SAMedError(
-            f"The adapter needs the base {base.name!r} (SHA-256 begins {base.sha256[:12]}), which is not in the "
+            f"{asker} needs the base {base.name!r} (SHA-256 begins {base.sha256[:12]}), which is not in the "
             f"registry; give it with --base, or put it into {self.folder}."
         )
 
@@ -284,9 +288,9 @@ def locate(name: str, report: Reporter = SILENT) -> Path:
     return default_store().locate(name, report)
 
 
-def locate_base(metadata: ModelMetadata) -> Path:
+def locate_base(metadata: ModelMetadata, adapter: Path | None = None) -> Path:
     """See Store.locate_base."""
-    return default_store().locate_base(metadata)
+    return default_store().locate_base(metadata, adapter)
 
 
 def model_entry(name: str) -> ModelEntry:

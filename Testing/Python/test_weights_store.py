@@ -100,7 +100,7 @@ def test_a_folder_that_cannot_be_written_works(store, server):
 
 
 def test_unknown_names_list_what_exists(store):
-    with pytest.raises(SAMedError, match="registry has base"):
+    with pytest.raises(SAMedError, match="choose one of base"):
         store.locate("nonsense")
     with pytest.raises(SAMedError, match="no model called"):
         store.model_entry("../../etc/passwd")
