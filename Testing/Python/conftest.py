@@ -11,6 +11,14 @@ import pytest
 # before anything imports torch; child processes inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+
+from counting import (  # noqa: F401
+    pytest_configure,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+    pytest_testnodedown,
+    tally,
+)
 from slicer_fixtures import scene, slicer_app  # noqa: F401
 
 # the folder of real CT and golden files that may stand beside a checkout
