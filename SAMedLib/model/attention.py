@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from SAMedLib.model.segment_anything_modeling import MLPBlock
+from SAMedLib.model.cpu_linear import Linear
 
 
 class RelativePositionAttention(nn.Module):
@@ -35,8 +35,8 @@ class RelativePositionAttention(nn.Module):
         self.head_dim = dim // num_heads
         self.window_size = window_size
         self.side = window_size or grid
-        self.qkv = nn.Linear(dim, 3 * dim)
-        self.proj = nn.Linear(dim, dim)
+        self.qkv = Linear(dim, 3 * dim)
+        self.proj = Linear(dim, dim)
         self.rel_pos_h = nn.Parameter(torch.zeros(2 * self.side - 1, self.head_dim))
         self.rel_pos_w = nn.Parameter(torch.zeros(2 * self.side - 1, self.head_dim))
 
@@ -113,6 +113,17 @@ def _grid_one_hot(side: int, like: Tensor) -> Tensor:
     return torch.cat([rows, columns], dim=-1).view(side * side, 2 * side)
 
 
+class MLP(nn.Module):
+    """Two layers with GELU between them; parameter names are SAM's."""
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.lin1, self.lin2 = Linear(dim, hidden), Linear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.lin2(F.gelu(self.lin1(x)))
+
+
 class EncoderBlock(nn.Module):
     """One transformer block of SAM's encoder; parameter names are SAM's."""
 
@@ -121,7 +132,7 @@ class EncoderBlock(nn.Module):
         self.norm1 = nn.LayerNorm(dim, eps=1e-6)
         self.attn = RelativePositionAttention(dim, num_heads, grid, window_size)
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
-        self.mlp = MLPBlock(dim, 4 * dim, nn.GELU)
+        self.mlp = MLP(dim, 4 * dim)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.attn(self.norm1(x))

@@ -13,11 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from SAMedLib.model.config import SAMedConfig
+from SAMedLib.model.cpu_linear import Linear
 from SAMedLib.model.sam import ImageEncoder
 from SAMedLib.model.segment_anything_modeling import MaskDecoder
 
 
-class LoRALinear(nn.Linear):
+class LoRALinear(Linear):
     """A frozen linear layer with low-rank updates on slices of its outputs.
 
     One class serves SAM's fused qkv projection (an adapter on the q slice, one on the v slice) and the separate

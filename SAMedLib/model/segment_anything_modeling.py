@@ -34,4 +34,3 @@ ImageEncoderViT = _module.ImageEncoderViT
 MaskDecoder = _module.MaskDecoder
 PromptEncoder = _module.PromptEncoder
 TwoWayTransformer = _module.TwoWayTransformer
-MLPBlock = _module.common.MLPBlock

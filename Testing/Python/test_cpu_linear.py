@@ -1,0 +1,99 @@
+"""Linear layers multiplied by oneDNN train as PyTorch's own do."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from SAMedLib.model import EncoderConfig, SAMed, SAMedConfig, cpu_linear
+from SAMedLib.model.cpu_linear import Linear
+from SAMedLib.model.lora import LoRALinear
+
+needs_onednn = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this PyTorch has no oneDNN")
+ROWS, INPUTS, OUTPUTS = (2, 160), 96, 80  # enough for oneDNN to be taken
+
+
+@pytest.fixture
+def multiplied(monkeypatch):
+    """How often oneDNN was asked."""
+    cpu_linear._multiplies_with_onednn()  # asks once itself
+    calls, multiply = [], cpu_linear._multiply
+    monkeypatch.setattr(cpu_linear, "_multiply", lambda *operands: calls.append(1) or multiply(*operands))
+    return calls
+
+
+def gradients(layer: nn.Module, x: torch.Tensor, seed: torch.Tensor) -> list[torch.Tensor | None]:
+    x = x.detach().requires_grad_()
+    (layer(x) * seed).sum().backward()
+    return [x.grad, *(parameter.grad for parameter in layer.parameters())]
+
+
+@needs_onednn
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("frozen", [True, False])
+def test_products_and_gradients_equal_those_in_double_precision(bias, frozen, multiplied):
+    torch.manual_seed(0)
+    layer = Linear(INPUTS, OUTPUTS, bias=bias).requires_grad_(not frozen)
+    exact = nn.Linear(INPUTS, OUTPUTS, bias=bias).double()
+    exact.load_state_dict(layer.state_dict())
+    exact.requires_grad_(not frozen)
+    x, seed = torch.randn(*ROWS, INPUTS), torch.randn(*ROWS, OUTPUTS)
+    torch.testing.assert_close(layer(x).double(), exact(x.double()), atol=1e-5, rtol=0)
+    found, expected = gradients(layer, x, seed), gradients(exact, x.double(), seed.double())
+    assert len(multiplied) == (3 if frozen else 4)
+    for one, other in zip(found, expected, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            assert (one - other).norm() < 1e-6 * other.norm()
+
+
+@needs_onednn
+def test_what_comes_out_can_be_added_to_in_place_as_lora_does(multiplied):
+    torch.manual_seed(0)
+    adapted = LoRALinear(Linear(INPUTS, 3 * INPUTS).requires_grad_(False), {"q": slice(0, INPUTS)}, 4)
+    nn.init.normal_(adapted.b["q"])
+    exact = copy.deepcopy(adapted).double()  # in double precision PyTorch multiplies itself
+    x, seed = torch.randn(*ROWS, INPUTS), torch.randn(*ROWS, 3 * INPUTS)
+    for one, other in zip(gradients(adapted, x, seed), gradients(exact, x.double(), seed.double()), strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            assert (one - other).norm() < 1e-6 * other.norm()
+    assert len(multiplied) == 2
+
+
+def test_autocast_and_a_pytorch_without_onednn_multiply_as_ever(monkeypatch, multiplied):
+    layer, x = Linear(INPUTS, OUTPUTS), torch.randn(*ROWS, INPUTS)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layer(x).dtype == torch.bfloat16
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    cpu_linear._multiplies_with_onednn.cache_clear()
+    try:
+        torch.testing.assert_close(layer(x), nn.functional.linear(x, layer.weight, layer.bias), atol=0, rtol=0)
+    finally:
+        cpu_linear._multiplies_with_onednn.cache_clear()
+    assert not multiplied
+
+
+@needs_onednn
+def test_gradients_of_a_network_do_not_depend_on_who_multiplies(monkeypatch):
+    """LoRA and decoder, with padded windows, a global block and layers large enough for oneDNN."""
+    torch.manual_seed(0)
+    encoder = EncoderConfig(96, 2, 3, (1,), window_size=7)
+    model = SAMed(SAMedConfig(encoder=encoder, image_size=160, slice_size=160))
+    for layer in (module for module in model.modules() if isinstance(module, LoRALinear)):
+        for b in layer.b.values():
+            nn.init.normal_(b, std=0.05)
+    images, seed = torch.rand(2, 1, 160, 160), torch.randn(2, 9, 40, 40)
+
+    def of_network() -> torch.Tensor:
+        model.zero_grad()
+        (model.low_res_logits(images) * seed).sum().backward()
+        return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+
+    fast = of_network()
+    monkeypatch.setattr(cpu_linear, "_multiplies_with_onednn", lambda: False)
+    usual = of_network()
+    assert (fast - usual).norm() < 1e-5 * usual.norm()
