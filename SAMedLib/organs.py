@@ -6,7 +6,7 @@ look the same as segments that a user names by hand.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 from SAMedLib.errors import SAMedError
@@ -104,6 +104,22 @@ class LabelSet:
             else:
                 labels.append(Label(value, organ, _distinct_color(value)))
         return cls(name, tuple(labels))
+
+
+# for each class of a network, the class of a model that it begins with; None for one that the model does not know
+Classes = Sequence["int | None"]
+
+
+def matching_classes(before: LabelSet, after: LabelSet) -> Classes:
+    """Where the classes of a model for the labels `before` go in one for the labels `after`.
+
+    They are matched by the names of their labels; by their order if no name is known and the numbers are equal. The
+    background, class 0, is always known.
+    """
+    found = [before.find(label.name) for label in after]
+    if not any(found) and len(before.labels) == len(after.labels):
+        return range(after.num_classes)
+    return [0, *(label and label.value for label in found)]
 
 
 def _plain(name: str) -> str:

@@ -10,18 +10,17 @@ import torch
 from torch import Tensor
 
 from SAMedLib.errors import SAMedError
+from SAMedLib.model.classes import is_class_dependent, take_classes
 from SAMedLib.model.config import DecoderConfig, EncoderConfig, SAMedConfig
 from SAMedLib.model.lora import LoRALinear, decoder_attentions
 from SAMedLib.model.metadata import BaseWeights, ModelMetadata, default_metadata
 from SAMedLib.model.sam import resize_positions
 from SAMedLib.model.tensor_files import assign, is_complete, read_tensors, shape_text, write_tensors
+from SAMedLib.organs import Classes
 from SAMedLib.weights.records import known_sha256
 
 if TYPE_CHECKING:
     from SAMedLib.model.samed import SAMed
-
-# what depends on the number of classes; the published code leaves these at their initialisation when it reads a base
-CLASS_DEPENDENT = ("mask_tokens", "output_hypernetworks_mlps", "iou_prediction_head")
 
 
 def load_base(model: SAMed, path: Path, rel_pos_rule: str = "global") -> None:
@@ -31,7 +30,7 @@ def load_base(model: SAMed, path: Path, rel_pos_rule: str = "global") -> None:
     own = _plain_state(model)
     taken = {}
     for name, target in own.items():
-        if any(part in name for part in CLASS_DEPENDENT):
+        if is_class_dependent(name):
             continue
         if name not in state:
             raise SAMedError(f"{path} has no {name}, so it is not a SAM base; give a SAM checkpoint of this ViT size.")
@@ -126,7 +125,7 @@ def save_adapter(model: SAMed, path: Path, dtype: torch.dtype | None = None) -> 
 
 
 def apply_adapter(
-    model: SAMed, path: Path, state: dict[str, Tensor], metadata: ModelMetadata | None, as_start: bool = False
+    model: SAMed, path: Path, state: dict[str, Tensor], metadata: ModelMetadata | None, classes: Classes | None = None
 ) -> list[str]:
     """See SAMed.take_weights."""
     base_in_use = model.metadata.base
@@ -144,21 +143,20 @@ def apply_adapter(
         )
     wanted = _saved_state(model, is_complete(state))
     resizes = _rel_pos_rule(model.config, "global")
-    taken, initial = {}, []
+    taken, fresh = {}, []
+    if classes is not None:
+        state, fresh = take_classes(state, wanted, classes)
     for name, target in wanted.items():
         if name in factors and not found:
             continue
         value = state.get(name)
-        if as_start and value is not None and (name.endswith("pos_embed") or resizes(name)):
+        if classes is not None and value is not None and (name.endswith("pos_embed") or resizes(name)):
             value = _resized(path, name, value, target)
-        class_dependent = any(part in name for part in CLASS_DEPENDENT)
         if value is not None and value.shape == target.shape:
             taken[name] = value
-        elif as_start and class_dependent:
-            initial.append(name)
         elif value is None:
             raise SAMedError(f"{path} has no {name}; it is incomplete, or made for another network; get it again.")
-        elif class_dependent:
+        elif is_class_dependent(name):
             raise SAMedError(
                 f"{path} was made for another number of classes: {name} is {shape_text(value)}, "
                 f"the network has {shape_text(target)}; use a model with the same labels."
@@ -168,13 +166,10 @@ def apply_adapter(
                 f"{path} does not fit: {name} is {shape_text(value)}, the network has {shape_text(target)}; "
                 f"build the network with the file's size and LoRA rank."
             )
-    if initial:  # a class keeps or loses all of what depends on the classes: half-known classes would be noise
-        initial = [name for name in wanted if any(part in name for part in CLASS_DEPENDENT)]
-        taken = {name: value for name, value in taken.items() if name not in initial}
     assign(wanted, taken)
-    if metadata is not None and not initial:
+    if metadata is not None and not fresh:
         model.metadata = metadata.replace(config=model.config, base=base_in_use)
-    return initial
+    return fresh
 
 
 def infer_published_metadata(path: Path, state: dict[str, Tensor]) -> ModelMetadata:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from SAMedLib.errors import SAMedError
+from SAMedLib.model.classes import in_order
 from SAMedLib.model.lora import add_attention_lora
 from SAMedLib.model.metadata import ModelMetadata
 from SAMedLib.model.monai_config import (
@@ -29,6 +30,7 @@ from SAMedLib.model.monai_config import (
 )
 from SAMedLib.model.network import Network, SAMedOutput
 from SAMedLib.model.tensor_files import assign, shape_text, write_tensors
+from SAMedLib.organs import Classes
 
 _FACTOR = re.compile(r"\.[ab]\.[qkvo]")  # the end of a LoRA tensor's name
 
@@ -70,7 +72,7 @@ class MonaiNetwork(Network):
         raise SAMedError(f"{self.config.title} does not build on SAM weights such as {path}; leave the base out.")
 
     def take_weights(
-        self, path: Path, state: dict[str, Tensor], metadata: ModelMetadata | None, as_start: bool = False
+        self, path: Path, state: dict[str, Tensor], metadata: ModelMetadata | None, classes: Classes | None = None
     ) -> list[str]:
         """See Network; the file is one of ours."""
         own = self.state_dict(keep_vars=True)
@@ -82,8 +84,9 @@ class MonaiNetwork(Network):
             )
         head = [name for name in own if name.startswith(self._head)]
         known = own if found else {name: tensor for name, tensor in own.items() if name not in factors}
-        other = [name for name in head if name in state and state[name].shape != own[name].shape]
-        if other and as_start:  # all of the head or nothing: half-known classes would be noise
+        fits = all(name in state and state[name].shape == own[name].shape for name in head)
+        anew = classes is not None and not (fits and in_order(classes, self.config.num_classes))
+        if anew:
             known = {name: tensor for name, tensor in known.items() if name not in head}
         for name, target in known.items():
             if name not in state:
@@ -96,9 +99,9 @@ class MonaiNetwork(Network):
                     f"build the network with the file's labels, size and LoRA rank."
                 )
         assign(own, {name: state[name] for name in known})
-        if metadata is not None and not other:
+        if metadata is not None and not anew:
             self.metadata = metadata.replace(config=self.config)
-        return head if other else []
+        return head if anew else []
 
     def tensors_of_base(self) -> set[str]:
         """None: the weights that stay as they are came from nowhere else."""

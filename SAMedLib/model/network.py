@@ -14,6 +14,7 @@ from SAMedLib.model.lora import LoRALinear
 from SAMedLib.model.metadata import ModelMetadata, default_metadata
 from SAMedLib.model.networks import NetworkConfig
 from SAMedLib.model.tensor_files import read_tensors
+from SAMedLib.organs import Classes
 
 
 class SAMedOutput(NamedTuple):
@@ -66,7 +67,7 @@ class Network(nn.Module):
 
     @abstractmethod
     def take_weights(
-        self, path: Path, state: dict[str, Tensor], metadata: ModelMetadata | None, as_start: bool = False
+        self, path: Path, state: dict[str, Tensor], metadata: ModelMetadata | None, classes: Classes | None = None
     ) -> list[str]:
         """As load_adapter, for a file that read_tensors has read already; `path` is for messages."""
 
@@ -77,22 +78,24 @@ class Network(nn.Module):
     @abstractmethod
     def _write(self, path: Path, dtype: torch.dtype | None) -> None: ...
 
-    def load_adapter(self, path: str | Path, as_start: bool = False) -> list[str]:
+    def load_adapter(self, path: str | Path, classes: Classes | None = None) -> list[str]:
         """Take the tuned weights of a file.
 
         LoRA factors that the file lacks keep their initialisation: a model without LoRA can be finetuned with it.
 
         Args:
-            as_start: accept a file with another number of classes, where what depends on the classes keeps its
-                initialisation, and SAMed also one of another image size, whose position tables are resized.
+            classes: given, the file is a start for training: for each of the network's classes, the file's class that
+                it begins with, None for one that begins anew (see matching_classes). A SAMed then also takes a file
+                of another image size and resizes the position tables; the other networks begin their last layer anew
+                unless the classes are all of the file's, in order.
 
         Returns:
-            names of the tensors that kept their initialisation because the number of classes differs.
+            names of the tensors of which something kept its initialisation for the sake of the classes.
 
         Raises:
             SAMedError: if the file is unreadable, or was made for another network.
         """
-        return self.take_weights(Path(path), *read_tensors(Path(path)), as_start)
+        return self.take_weights(Path(path), *read_tensors(Path(path)), classes)
 
     def save_adapter(self, path: str | Path, dtype: torch.dtype | None = None) -> None:
         """Write the tuned weights, with full metadata for .safetensors.

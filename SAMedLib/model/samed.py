@@ -21,6 +21,7 @@ from SAMedLib.model.sam import (
     initial_position_tables,
     predict_masks,
 )
+from SAMedLib.organs import Classes
 
 
 class SAMed(Network):
@@ -92,10 +93,10 @@ class SAMed(Network):
         checkpoint.load_base(self, Path(path), rel_pos_rule)
 
     def take_weights(
-        self, path: Path, state: dict[str, Tensor], metadata: ModelMetadata | None, as_start: bool = False
+        self, path: Path, state: dict[str, Tensor], metadata: ModelMetadata | None, classes: Classes | None = None
     ) -> list[str]:
         """See Network; the file is in the published .pth layout, or one of ours (.safetensors)."""
-        return checkpoint.apply_adapter(self, path, state, metadata, as_start)
+        return checkpoint.apply_adapter(self, path, state, metadata, classes)
 
     def tensors_of_base(self) -> set[str]:
         """The encoder's, where it is not trained."""

@@ -17,7 +17,7 @@ from SAMedLib.model.monai_config import TransformerConfig
 from SAMedLib.model.monai_network import check_monai
 from SAMedLib.model.networks import NETWORKS, NetworkConfig
 from SAMedLib.model.tensor_files import is_complete, read_tensors
-from SAMedLib.organs import LabelSet
+from SAMedLib.organs import Classes, LabelSet, matching_classes
 from SAMedLib.training.network_size import MODEL_SIZES, size_fields
 from SAMedLib.training.options import TrainingOptions
 from SAMedLib.weights import store
@@ -53,23 +53,29 @@ class StartingPoint:
             model.load_base(self.base)
         if self.adapter:
             path, state = self.adapter
+            classes = matching_classes(self.metadata.label_set, label_set)
             # without its metadata: labels, data and metrics of the start are not those of this run
-            fresh = model.take_weights(path, state, None, as_start=True)
-            remarks += self._label_remarks(label_set, path, model.of_classes if fresh else None)
+            fresh = model.take_weights(path, state, None, classes)
+            remarks += self._label_remarks(label_set, path, classes, model.of_classes if fresh else "")
         model.metadata = self.metadata.replace(
             config=config, label_set=label_set, base=model.metadata.base, provenance={}
         )
         return model, remarks
 
-    def _label_remarks(self, label_set: LabelSet, path: Path, anew: str | None) -> list[str]:
-        """What happens to the start's labels; `anew` names what does not keep its weights."""
+    def _label_remarks(self, label_set: LabelSet, path: Path, classes: Classes, anew: str) -> list[str]:
+        """What becomes of the start's labels; `anew` names what does not keep its weights, "" if everything does."""
         before = self.metadata.label_set
-        if anew:
-            return [
-                f"{path.name} has {len(before.labels)} labels, the data has {len(label_set.labels)}: {anew} start "
-                f"anew, everything else is kept."
-            ]
-        if before.names != label_set.names:
+        known = [label.name for label, there in zip(label_set, classes[1:], strict=True) if there is not None]
+        new = [label.name for label, there in zip(label_set, classes[1:], strict=True) if there is None]
+        if anew and not isinstance(self.metadata.config, SAMedConfig):
+            return [f"The labels of {path.name} are not those of the data: {anew} start anew, everything else is kept."]
+        if new:
+            begin = "begins" if len(new) == 1 else "begin"
+            knows = f"{path.name} knows {', '.join(known)}" if known else f"{path.name} knows none of the data's labels"
+            return [f"{knows}; {', '.join(new)} {begin} anew."]
+        if len(known) < len(before.labels):
+            return [f"Of the labels of {path.name}, the run goes on with {', '.join(known)}."]
+        if not any(before.find(name) for name in known):
             return [
                 f"{path.name} was trained on {', '.join(before.names)}; the data has {', '.join(label_set.names)}: "
                 f"its outputs are kept in this order, as a start."

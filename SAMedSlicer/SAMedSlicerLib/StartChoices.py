@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from slicer.i18n import tr as _
 
 from SAMedLib.errors import SAMedError
+from SAMedLib.organs import LabelSet, matching_classes
 from SAMedLib.weights.acquire import human_size
 
 if TYPE_CHECKING:
@@ -44,9 +45,16 @@ class StartChoice:
         """What starting from this means for cases with these labels; empty where there is nothing to say."""
         if not labels or not self.labels:
             return ""
-        if tuple(labels) == self.labels:
+        own, wanted = LabelSet.from_names("start", self.labels), LabelSet.from_names("cases", labels)
+        known = [name for name in labels if own.find(name)]
+        if len(known) == len(labels):
             return _("It knows the labels of your cases already.")
-        if len(labels) == len(self.labels):
+        if known:
+            new = [name for name in labels if name not in known]
+            return _("It knows {known} already; {new} is learned from scratch.").format(
+                known=", ".join(known), new=", ".join(new)
+            )
+        if None not in matching_classes(own, wanted):
             return _("Your cases have other labels: its outputs are learned anew from where they are.")
         return _("Your cases have other labels: it keeps what it knows of images, and learns the labels from scratch.")
 

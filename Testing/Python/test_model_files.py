@@ -13,7 +13,7 @@ from SAMedLib.errors import SAMedError
 from SAMedLib.model import EncoderConfig, SAMed, SAMedConfig, load_model
 from SAMedLib.model.checkpoint import infer_published_metadata
 from SAMedLib.model.tensor_files import read_tensors
-from SAMedLib.organs import LabelSet
+from SAMedLib.organs import LabelSet, matching_classes
 from test_model_network import golden_config, randomise
 
 
@@ -48,6 +48,14 @@ def masks(model: SAMed) -> torch.Tensor:
         1, 1, model.config.image_size, model.config.image_size, generator=torch.Generator().manual_seed(3)
     )
     return model.eval()(images).masks
+
+
+def of_class(model: SAMed, number: int) -> list[torch.Tensor]:
+    """Mask token, last row of the IoU head and hypernetwork of one class."""
+    decoder = model.mask_decoder
+    last = decoder.iou_prediction_head.layers[-1]
+    network = decoder.output_hypernetworks_mlps[number].state_dict().values()
+    return [decoder.mask_tokens.weight[number], last.weight[number], last.bias[number], *network]
 
 
 def test_a_published_adapter_is_read_and_written_unchanged(golden, tmp_path):
@@ -144,11 +152,27 @@ def test_a_whole_model_can_be_finetuned_with_lora_for_other_labels(small_config,
     assert torch.allclose(masks(same_classes), masks(whole), atol=1e-5)  # LoRA starts as the identity
     other = SAMed(dataclasses.replace(small_config, num_classes=4))
     other.load_base(tmp_path / "whole.safetensors")
+    untouched = [tensor.clone() for tensor in of_class(other, 1)]
     with pytest.raises(SAMedError, match="another number of classes"):
         other.load_adapter(tmp_path / "whole.safetensors")
-    fresh = other.load_adapter(tmp_path / "whole.safetensors", as_start=True)
+    fresh = other.load_adapter(tmp_path / "whole.safetensors", classes=(0, None, 2, None))
     assert "mask_decoder.mask_tokens.weight" in fresh
     assert torch.equal(other.mask_decoder.iou_token.weight, whole.mask_decoder.iou_token.weight)
+    # of what belongs to one class each, the known classes have the file's and the others their own
+    for begun, there in ((0, 0), (2, 2)):
+        for mine, its in zip(of_class(other, begun), of_class(whole, there), strict=True):
+            assert torch.equal(mine, its)
+    for mine, own in zip(of_class(other, 1), untouched, strict=True):
+        assert torch.equal(mine, own)
+
+
+def test_classes_are_matched_by_the_names_of_their_labels():
+    def matched(before, after):
+        return list(matching_classes(LabelSet.from_names("a", before), LabelSet.from_names("b", after)))
+
+    assert matched(["spleen", "left kidney", "liver"], ["Liver", "cyst", "left_kidney"]) == [0, 3, None, 2]
+    assert matched(["disc", "square"], ["liver", "spleen"]) == [0, 1, 2]
+    assert matched(["disc", "square"], ["liver"]) == [0, None]
 
 
 def test_a_trained_model_is_a_start_at_another_image_size(small_config, tmp_path):
@@ -157,7 +181,7 @@ def test_a_trained_model_is_a_start_at_another_image_size(small_config, tmp_path
     larger = SAMed(dataclasses.replace(whole.config, image_size=128))
     with pytest.raises(SAMedError, match="does not fit"):
         larger.load_adapter(tmp_path / "whole.safetensors")
-    assert larger.load_adapter(tmp_path / "whole.safetensors", as_start=True) == []
+    assert larger.load_adapter(tmp_path / "whole.safetensors", classes=range(small_config.num_classes)) == []
     before, after = whole.state_dict(), larger.state_dict()
     pos = F.interpolate(before["image_encoder.pos_embed"].permute(0, 3, 1, 2), (8, 8), mode="bilinear")
     assert torch.allclose(after["image_encoder.pos_embed"], pos.permute(0, 2, 3, 1))

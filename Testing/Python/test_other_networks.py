@@ -203,7 +203,7 @@ def test_a_run_starts_from_another_with_other_labels(runs, bench, tmp_path):
     write_shapes(tmp_path / "two", 2, LabelSet.from_names("two", ["disc", "square"]))
     start = starting_point(dataclasses.replace(options(bench, None, start=str(runs["unet"].path)), data="two"))
     model, remarks = start.build(LabelSet.from_names("two", ["disc", "square"]))
-    assert "3 labels, the data has 2: the weights of the last layer start anew" in remarks[0]
+    assert "not those of the data: the weights of the last layer start anew" in remarks[0]
     before, after = load_file(runs["unet"].adapter("best")), model.state_dict()
     kept = {name for name in before if not name.startswith("network.final_conv.")}
     assert all(torch.equal(before[name], after[name]) for name in kept)

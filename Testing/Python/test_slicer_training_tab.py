@@ -352,3 +352,18 @@ def test_without_a_folder_or_nodes_the_button_says_what_is_missing(scene, panel,
     assert panel.ui.addCaseButton.enabled is False
     panel.select(volume, segmentation)
     assert panel.ui.addCaseButton.enabled is True
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (("spleen", "liver"), "It knows the labels of your cases already."),
+        (("Liver", "cyst"), "It knows Liver already; cyst is learned from scratch."),
+        (("cyst", "stone"), "its outputs are learned anew from where they are"),
+        (("cyst",), "learns the labels from scratch"),
+    ],
+)
+def test_a_start_says_what_it_knows_of_the_cases(labels, said):
+    from SAMedSlicerLib.StartChoices import StartChoice
+
+    assert said in StartChoice("key", "title", "meaning", (), labels=("liver", "spleen")).fitTo(labels)

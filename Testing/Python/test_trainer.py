@@ -331,18 +331,31 @@ def test_a_wrong_choice_of_validation_cases_is_explained(held_out, message):
         split_cases([f"case{k}" for k in range(8)], held_out, seed=1)
 
 
-def test_finetuning_keeps_everything_but_what_depends_on_the_number_of_labels(finished, small, tmp_path):
-    two = write_shapes(tmp_path / "two", cases=2, labels=LabelSet.from_names("two", ["disc", "square"]))
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["disc", "square"], "Of the labels of best.safetensors, the run goes on with disc, square."),
+        (["square", "cyst"], "best.safetensors knows square; cyst begins anew."),
+        (["cyst", "stone"], "best.safetensors knows none of the data's labels; cyst, stone begin anew."),
+    ],
+)
+def test_finetuning_keeps_what_the_start_knows_of_the_labels(finished, small, tmp_path, names, said):
+    two = write_shapes(tmp_path / "two", cases=2, labels=LabelSet.from_names("two", names))
     listener = Listener()
     options = TrainingOptions(data=str(two), start=str(finished.path), batch_size=12, epochs=1, lr=1e-9, device="cpu")
     folder = train(options, tmp_path / "run", listener)
-    assert any("3 labels, the data has 2" in text for text in listener.heard)
+    assert any(said in text for text in listener.heard), listener.heard
     model = load_model(folder.path)
-    assert model.metadata.label_set.names == ("disc", "square")
+    assert list(model.metadata.label_set.names) == names
     before, after = weights(finished, "best"), weights(folder)
     assert after["mask_decoder.mask_tokens.weight"].shape[0] == 3
     for name in ("image_encoder.blocks.0.attn.qkv.weight", "mask_decoder.output_upscaling.0.weight"):
         torch.testing.assert_close(before[name], after[name], atol=1e-5, rtol=0)
+    tokens = [weights["mask_decoder.mask_tokens.weight"] for weights in (before, after)]
+    for number, label in enumerate(model.metadata.label_set, start=1):
+        there = SHAPES.find(label.name)
+        same = there is not None and torch.allclose(tokens[0][there.value], tokens[1][number], atol=1e-5)
+        assert same == (there is not None)
 
 
 def test_lora_can_be_trained_on_a_model_that_was_trained_whole(finished, small, tmp_path):
