@@ -1,17 +1,23 @@
-"""Writing files so that a reader never sees half of one."""
+"""Writing files so that a reader never sees half of one, and nothing unfinished stays."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
+import platform
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from SAMedLib.errors import SAMedError
+from SAMedLib.parent import is_alive
 
+_WORKING = ".samed-"
+_swept: set[tuple[Path, int]] = set()
 _FULL = 1 << 20  # bytes; writers that do not say why they failed have filled the disk if less than this is left
 
 
@@ -43,16 +49,44 @@ def write_then_rename(path: Path) -> Iterator[Path]:
     path = Path(path)
     with _naming_a_full_disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
-            temporary = Path(folder) / path.name
+        with working_folder(path.parent) as folder:
+            temporary = folder / path.name
             with _naming_a_full_disk(path):  # asked before the temporary file is gone
                 yield temporary
                 # some writers (safetensors) make files that only their owner can read; give it what a new file has
-                (Path(folder) / "mode").touch()
-                temporary.chmod((Path(folder) / "mode").stat().st_mode)
+                (folder / "mode").touch()
+                temporary.chmod((folder / "mode").stat().st_mode)
                 with open(temporary, "rb+") as handle:
                     os.fsync(handle.fileno())
             os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def working_folder(parent: Path) -> Iterator[Path]:
+    """A hidden folder in `parent` for files that are not finished; what killed processes left in theirs is removed."""
+    _sweep(parent)
+    with tempfile.TemporaryDirectory(prefix=f"{_WORKING}{_here()}-{os.getpid()}-", dir=parent) as folder:
+        yield Path(folder)
+
+
+def _sweep(parent: Path) -> None:
+    """Remove the working folders of processes of this computer that are gone; once per folder and process."""
+    if (parent.absolute(), os.getpid()) in _swept:
+        return
+    _swept.add((parent.absolute(), os.getpid()))
+    for folder in parent.glob(f"{_WORKING}{_here()}-*"):
+        owner = folder.name.split("-")[2]
+        if owner.isdecimal() and not is_alive(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@functools.cache
+def _here() -> str:
+    """Where process numbers mean what they mean here: this computer and, on Linux, this container."""
+    place = platform.node()
+    with contextlib.suppress(OSError):
+        place += os.readlink("/proc/self/ns/pid")
+    return f"{zlib.crc32(place.encode()):08x}"
 
 
 @contextlib.contextmanager
@@ -62,7 +96,7 @@ def _naming_a_full_disk(path: Path) -> Iterator[None]:
     except SAMedError:
         raise
     except Exception as error:
-        said = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        said = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         if said or (path.parent.is_dir() and shutil.disk_usage(path.parent).free < _FULL):
             raise SAMedError(f"The disk of {path} is full; free some space, or choose another folder.") from error
         raise

@@ -1,4 +1,4 @@
-"""Noticing that the program which started a job is gone, so that no job works on unseen after a crash."""
+"""Noticing that another process is gone: so that no job works on unseen after its program crashed, for one."""
 
 from __future__ import annotations
 
@@ -20,10 +20,13 @@ def parent_watch() -> Callable[[], bool]:
         return lambda: True
     if sys.platform == "win32":
         return _watch_on_windows(int(named))
-    return lambda: _exists(int(named))
+    return lambda: is_alive(int(named))
 
 
-def _exists(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process of this computer has this number."""
+    if sys.platform == "win32":
+        return _watch_on_windows(pid)()
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -6,13 +6,13 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from SAMedLib.files import working_folder
 from SAMedLib.weights.store import weights_folder
 
 _FORMAT = 1
@@ -53,8 +53,8 @@ class SliceCache:
             free = shutil.disk_usage(self.folder.parent).free
             if free < 2 * (images.nbytes + labels.nbytes):
                 return f"{self.folder.parent} has only {free / 1e9:.1f} GB of space left"
-            with tempfile.TemporaryDirectory(prefix=".part-", dir=self.folder.parent) as temporary:
-                part = Path(temporary) / "entry"
+            with working_folder(self.folder.parent) as temporary:
+                part = temporary / "entry"
                 part.mkdir()
                 np.save(part / "images.npy", images, allow_pickle=False)
                 np.save(part / "labels.npy", labels, allow_pickle=False)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +19,7 @@ import torch
 from SAMedLib.data.prepared import LIST_FOLDER, TEST_FOLDER, TRAIN_FOLDER, WINDOW, list_test_cases, read_test_case
 from SAMedLib.errors import SAMedError
 from SAMedLib.events import SILENT, Reporter
-from SAMedLib.files import write_then_rename
+from SAMedLib.files import working_folder, write_then_rename
 from SAMedLib.imaging.resample import zoom_cubic, zoom_nearest
 from SAMedLib.imaging.volume import read_labels, read_volume, window
 
@@ -135,14 +134,14 @@ def _prepare_case(case: _Case, output: Path, slice_size: int, report: Reporter) 
     """Write one case; returns its files relative to `output`."""
     image, labels = _read_case(case)
     output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{case.name}-", dir=output) as temporary:
+    with working_folder(output) as temporary:
         if case.number in TRAIN_CASES:
-            folder, names = TRAIN_FOLDER, _write_slices(Path(temporary), case, image, labels, slice_size, report)
+            folder, names = TRAIN_FOLDER, _write_slices(temporary, case, image, labels, slice_size, report)
         else:
-            folder, names = TEST_FOLDER, _write_volume(Path(temporary), case, image, labels)
+            folder, names = TEST_FOLDER, _write_volume(temporary, case, image, labels)
         (output / folder).mkdir(exist_ok=True)
         for name in names:
-            os.replace(Path(temporary) / name, output / folder / name)
+            os.replace(temporary / name, output / folder / name)
     return [f"{folder}/{name}" for name in names]
 
 

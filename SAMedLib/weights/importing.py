@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from SAMedLib.errors import SAMedError
 from SAMedLib.events import SILENT, Reporter
+from SAMedLib.files import working_folder
 from SAMedLib.weights import acquire, records
 from SAMedLib.weights.registry import FileEntry, is_name
 
@@ -44,8 +44,8 @@ def import_file(store: Store, source: Path, name: str | None = None, report: Rep
         records.check_content(source, entry, "")
     acquire.make_folder(store.models_folder)
     acquire.require_space(size, f"Importing {source.name}", store.folder)
-    with tempfile.TemporaryDirectory(prefix=".import.", dir=store.folder) as folder:
-        copy = Path(folder) / "copy"
+    with working_folder(store.folder) as folder:
+        copy = folder / "copy"
         digest = _copy(source, copy, report)
         found = None
         if entry is None and name is None:

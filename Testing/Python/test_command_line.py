@@ -262,3 +262,22 @@ sys.exit(run(make_parser("x", "y"), work, ["--events"]))
         assert (job.returncode, last) == (0, {"event": "result", "inherited": False})
     else:
         assert (job.returncode, last) == (130, {"event": "error", "message": "Cancelled."})
+
+
+def test_what_a_killed_process_left_half_written_goes_with_the_next_writing(tmp_path):
+    code = f"""
+import os, signal
+from pathlib import Path
+from SAMedLib.files import write_then_rename
+with write_then_rename(Path({str(tmp_path / "patient.nii.gz")!r})) as temporary:
+    temporary.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", code]).returncode == -signal.SIGKILL
+    (left,) = (path.name for path in tmp_path.iterdir())
+    assert left.startswith(".")
+    alive = tmp_path / f"{left.rpartition('-')[0].rpartition('-')[0]}-{os.getpid()}-other"
+    alive.mkdir()
+    with write_then_rename(tmp_path / "other.txt") as temporary:
+        temporary.write_text("whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [alive.name, "other.txt"]
