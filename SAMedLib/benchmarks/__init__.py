@@ -1,0 +1,1 @@
+"""How fast this is on a machine, beside the published algorithm."""
