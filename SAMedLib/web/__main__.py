@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,11 +59,15 @@ def _work(args: argparse.Namespace, report: Reporter) -> None:
     first = _first_scan(args)
     sweep()
     folder = PrivateFolder()
+    folder.hold_temporary_files()
 
     def on_ready(port: int) -> None:
-        address = f"http://{f'[{args.host}]' if ':' in args.host else args.host}:{port}/?token={token}"
+        address = f"http://{_name_of(args.host)}:{port}/?token={token}"
         report.say(f"Open {address}\nWhoever has this address can see the scan. Ctrl-C ends the session.")
-        report.note("Others on the network can reach it, unencrypted.") if args.host not in _LOOPBACK else None
+        if args.host not in _LOOPBACK:
+            report.note(
+                "It can be reached from the network, and what is sent is not encrypted; an SSH tunnel is safer."
+            )
         if args.host in _LOOPBACK and not args.no_browser:
             import webbrowser
 
@@ -75,6 +80,13 @@ def _work(args: argparse.Namespace, report: Reporter) -> None:
     finally:
         folder.remove()
     report.say("The session has ended; its files were deleted.")
+
+
+def _name_of(host: str) -> str:
+    """What a browser elsewhere calls this computer."""
+    if host in ("0.0.0.0", "::"):
+        return socket.getfqdn()
+    return f"[{host}]" if ":" in host else host
 
 
 def _first_scan(args: argparse.Namespace) -> FirstScan | None:

@@ -32,6 +32,11 @@ class PrivateFolder:
         """An empty folder inside."""
         return Path(tempfile.mkdtemp(dir=self.path))
 
+    def hold_temporary_files(self) -> None:
+        """From now on everybody's temporary files in this process and its children lie inside."""
+        tempfile.tempdir = str(self.path)
+        os.environ["TMPDIR"] = os.environ["TEMP"] = os.environ["TMP"] = str(self.path)
+
     def clear(self) -> None:
         """Remove all that is inside."""
         for entry in self.path.iterdir():

@@ -19,6 +19,7 @@ from SAMedLib.web.uploads import receive
 if TYPE_CHECKING:
     from SAMedLib.web.workbench import Workbench
 
+_CHUNK = 1 << 20
 _NOT_KEPT = {"Cache-Control": "no-store"}  # patient data stays out of the browser's cache
 
 
@@ -69,8 +70,14 @@ class Routes:
 
 
 async def _send(request: web.Request, path: Path) -> web.StreamResponse:
+    """All of a file, so that it can go as soon as this returns."""
     name = re.sub(r"[^\w.+ -]", "_", path.name, flags=re.ASCII)
-    headers = {**_NOT_KEPT, "Content-Disposition": f'attachment; filename="{name}"'}
-    answer = web.FileResponse(path, headers=headers)
-    await answer.prepare(request)  # sends all of it, so that the file can go
+    answer = web.StreamResponse(headers={**_NOT_KEPT, "Content-Disposition": f'attachment; filename="{name}"'})
+    answer.content_type = "application/octet-stream"
+    answer.content_length = path.stat().st_size
+    await answer.prepare(request)
+    with open(path, "rb") as file:
+        while chunk := await asyncio.to_thread(file.read, _CHUNK):
+            await answer.write(chunk)
+    await answer.write_eof()
     return answer

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from SAMedLib.errors import SAMedError
 from SAMedLib.imaging.volume import Volume
 from SAMedLib.web import page
 from SAMedLib.web.guard import Guard
@@ -106,9 +107,20 @@ async def serve(
     finally:
         workbench.end()
         if running.done():
-            running.result()
+            _look_why(running, settings)
         else:
             await server.stop()
+
+
+def _look_why(ended: asyncio.Future, settings: Settings) -> None:
+    """Raises SAMedError if the server could not listen where it was asked to."""
+    try:
+        ended.result()
+    except OSError as error:
+        raise SAMedError(
+            f"Nothing can be served at {settings.host}, port {settings.port} ({error.strerror or error}); give another "
+            "--port, or 0 for any that is free."
+        ) from error
 
 
 def _stop_event() -> asyncio.Event:

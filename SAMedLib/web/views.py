@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from types import SimpleNamespace
 from typing import Any
 
 import slicer
+import vtk
 from trame_slicer.core import LayoutManager, SlicerApp
 from trame_slicer.rca_view import register_rca_factories
 
@@ -16,6 +18,8 @@ class Views:
     """The scene, and three slices and 3D of it."""
 
     def __init__(self, server: Any) -> None:
+        if not os.environ.get("SAMED_DEBUG"):
+            vtk.vtkObject.GlobalWarningDisplayOff()  # several for each window, about how trame-slicer uses VTK
         self._app = SlicerApp()
         self.scene = self._app.scene
         # where slicer.util looks for them

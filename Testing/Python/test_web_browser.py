@@ -1,0 +1,279 @@
+"""The page of `samed web` as a person uses it, in a real browser; `make test-web` runs this."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+import web_browser
+from SAMedLib.data.phantom import make_phantom
+from SAMedLib.imaging.volume import Volume, read_labels, write_array
+from web_browser import browsing, coloured, open_page, picture_of, running, send, status_becomes, wait_until
+
+REASON = web_browser.reason_not_to_browse()
+pytestmark = pytest.mark.skipif(REASON is not None, reason=REASON or "")
+ORGANS = ["spleen", "right kidney", "left kidney", "gallbladder", "liver", "stomach", "aorta", "pancreas"]
+
+
+@pytest.fixture(scope="module")
+def phantom(tmp_path_factory):
+    return make_phantom(200_004, in_plane=112, num_slices=12, coverage="full", phase="portal")
+
+
+@pytest.fixture(scope="module")
+def ct(phantom, tmp_path_factory) -> Path:
+    """A small CT as a file."""
+    return _written(phantom.volume, phantom.volume.array, tmp_path_factory.mktemp("ct") / "patient one.nii.gz")
+
+
+@pytest.fixture(scope="module")
+def expected(ct) -> Volume:
+    """What the command line makes of it."""
+    output = ct.parent / "expected.nii.gz"
+    command = [sys.executable, "-m", "SAMedLib", "segment", ct, "-o", output, "--keep-largest"]
+    subprocess.run(command, check=True, capture_output=True)
+    return read_labels(output)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("web") / "temporary", "--max-upload", "5") as server:
+        yield server
+        assert "Traceback" not in server.said
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with browsing() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def context(browser):
+    """One user for all tests: a session belongs to one."""
+    return browser.new_context(viewport={"width": 1200, "height": 800}, accept_downloads=True)
+
+
+@pytest.fixture
+def page(context, server):
+    page = open_page(context, server.address)
+    yield page
+    page.close()
+    assert page.complaints == []
+    own = re.match(r"http://[^/]+/", server.address).group()
+    assert [url for url in page.requested if not url.removeprefix("blob:").startswith(own)] == []
+
+
+@pytest.fixture
+def segmented(page, ct):
+    """The page with a result, which may be there from before."""
+    if page.locator("#organs tbody tr").count() == 0:
+        send(page, ct)
+        page.click("#segment")
+        status_becomes(page, "organs? found")
+    return page
+
+
+def test_a_scan_is_shown_before_anything_is_segmented(page, ct):
+    send(page, ct)
+    assert page.inner_text("#scan").split("\n")[0] == "patient one"
+    for view in ("Green", "Yellow", "Red"):
+        wait_until(lambda view=view: picture_of(page, view)[40:-40].max() > 150)  # bone
+        assert coloured(page, view) < 0.001
+    assert page.locator("#result").count() == 0
+
+
+def test_segmenting_tells_how_far_it_is_and_shows_the_organs(page, ct, expected):
+    send(page, ct)
+    page.evaluate("""() => {
+        window.said = [];
+        new MutationObserver(() => window.said.push(document.querySelector('#status')?.innerText))
+            .observe(document.querySelector('#panel'), {subtree: true, childList: true, characterData: true});
+    }""")
+    page.click("#segment")
+    wait_until(lambda: page.inner_text("#segment").lower() == "cancel")
+    status_becomes(page, "organs? found in patient one")
+    said = list(dict.fromkeys(text for text in page.evaluate("window.said") if text))
+    assert "Loading the model" in said
+    assert any(text.startswith("Segmenting slice ") for text in said)
+    assert "not for patients" in page.inner_text("#notice")
+    _table_is_right(page, expected)
+    for view in ("Green", "Yellow", "Red"):
+        wait_until(lambda view=view: coloured(page, view) > 0.01)
+    wait_until(lambda: coloured(page, "ThreeD") > 0.05)  # surfaces on a grey background
+
+
+def _table_is_right(page, expected) -> None:
+    rows = [row.split("\t") for row in page.locator("#organs tbody").inner_text().split("\n") if row.strip()]
+    cells = [[cell.strip() for cell in row if cell.strip()] for row in rows]
+    cells = [cell for row in cells for cell in row]
+    shown = dict(zip(cells[::2], cells[1::2], strict=True))
+    assert list(shown) == ORGANS
+    for value, organ in enumerate(ORGANS, start=1):
+        ml = (expected.array == value).sum() * expected.geometry.voxel_ml
+        text = shown[organ].removeprefix("≥ ")
+        assert text == (f"{ml:.1f}" if ml else "not found"), organ
+
+
+def test_an_organ_can_be_hidden_and_shown_again(segmented):
+    wait_until(lambda: coloured(segmented, "Red") > 0.01)
+    before = coloured(segmented, "Red")
+    segmented.click("[title='Hide liver']")
+    wait_until(lambda: coloured(segmented, "Red") < 0.7 * before)
+    segmented.click("[title='Show liver']")
+    wait_until(lambda: coloured(segmented, "Red") > 0.9 * before)
+
+
+def test_what_is_downloaded_has_the_voxels_of_the_command_line(segmented, expected, phantom, tmp_path):
+    saved = {}
+    for link in segmented.locator("a.download").all():
+        with segmented.expect_download() as download:
+            link.click()
+        saved[download.value.suggested_filename] = tmp_path / download.value.suggested_filename
+        download.value.save_as(saved[download.value.suggested_filename])
+    assert list(saved) == [f"patient one-organs.{extension}" for extension in ("seg.nrrd", "nii.gz", "png")]
+    segments, labels, picture = saved.values()
+    for path in (segments, labels):
+        image = sitk.ReadImage(str(path))
+        assert np.array_equal(sitk.GetArrayFromImage(image), expected.array)
+        assert image.GetSize() == phantom.volume.geometry.size
+        assert np.allclose(image.GetOrigin(), phantom.volume.geometry.origin, atol=1e-3)
+        assert np.allclose(image.GetDirection(), phantom.volume.geometry.direction, atol=1e-6)
+    header = segments.read_bytes()[:20_000].decode(errors="replace")
+    assert "SCT^10200004" in header  # the liver's code
+    assert "not for patients" in header
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_reference_is_compared_and_the_wrong_one_refused(segmented, phantom, ct, tmp_path):
+    other = _written(phantom.volume, phantom.labels[:, ::2, ::2], tmp_path / "other.nii.gz", spacing=2)
+    send(segmented, other, kind="reference")
+    assert "other.nii.gz lies on another grid than patient one" in segmented.inner_text("#upload-error")
+    send(segmented, _written(phantom.volume, phantom.labels, tmp_path / "truth.nii.gz"), kind="reference")
+    wait_until(lambda: "HD95" in segmented.inner_text("#organs"))
+    assert "truth.nii.gz" in segmented.inner_text("#compare")
+    liver = segmented.locator("#organs tbody tr", has_text="liver").inner_text().split()
+    assert 0.5 < float(liver[-2]) <= 1
+    assert float(liver[-1]) >= 0
+
+
+def test_cancel_ends_the_child_and_the_next_start_works(page, server, ct):
+    send(page, ct)
+    page.click("#segment")
+    wait_until(lambda: page.inner_text("#segment").lower() == "cancel" and server.children())
+    page.wait_for_timeout(600)  # a click right after the first would be the second half of a double click
+    page.click("#segment")
+    assert "Cancelled." in status_becomes(page, r"Cancelled\.")
+    wait_until(lambda: not server.children())
+    assert page.locator("#result").count() == 0
+    page.click("#segment")
+    status_becomes(page, "organs? found")
+
+
+def test_a_double_click_starts_one_segmentation(page, server, ct):
+    send(page, ct)
+    page.dblclick("#segment")
+    wait_until(server.children)
+    assert len(server.children()) == 1
+    status_becomes(page, "organs? found")
+
+
+def test_a_tab_that_is_closed_leaves_the_work_going_and_finds_its_result(context, server, ct):
+    first = open_page(context, server.address)
+    send(first, ct)
+    first.click("#segment")
+    wait_until(server.children)
+    first.close()
+    again = open_page(context, server.address)
+    status_becomes(again, "organs? found")
+    assert again.locator("#organs tbody tr").count() == len(ORGANS)
+    again.close()
+
+
+def test_no_torch_in_the_process_that_serves(segmented, server):
+    if not Path("/proc/self/maps").exists():
+        pytest.skip("needs /proc")
+    assert "libtorch" not in Path(f"/proc/{server.process.pid}/maps").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("letter.txt", b"Dear colleague", "letter.txt"),
+        ("broken.nii.gz", b"\x1f\x8b\x08broken", "broken.nii.gz"),
+        ("large.nrrd", b"0" * 5_500_000, "at most 5 MB"),
+    ],
+)
+def test_a_bad_file_gets_a_sentence_and_what_was_open_stays(page, server, ct, tmp_path, name, content, sentence):
+    send(page, ct)
+    (tmp_path / name).write_bytes(content)
+    if len(content) > 5_000_000:  # refused before it is sent
+        with page.expect_file_chooser() as chooser:
+            page.click("#open-scan")
+        chooser.value.set_files(str(tmp_path / name))
+    else:
+        send(page, tmp_path / name)
+    page.wait_for_selector("#upload-error")
+    said = page.inner_text("#upload-error").strip()
+    assert sentence in said
+    assert said.endswith(".")
+    assert str(server.temporary) not in said
+    assert page.inner_text("#scan").startswith("patient one")
+
+
+def test_uploads_are_not_kept(segmented, server):
+    assert server.files() == []
+
+
+def test_another_browser_sees_nothing(browser, page, server):
+    with browser.new_context() as other:
+        stranger = other.new_page()
+        refused = stranger.goto(server.address)
+        assert refused.status == 409
+        assert "another browser" in stranger.inner_text("body")
+        assert other.request.get(server.address.split("?")[0] + "download/nii.gz").status == 403
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_however_it_ends_the_data_is_gone_at_the_next_start(number, browser, ct, tmp_path):
+    temporary = tmp_path / "temporary"
+    with running(temporary, str(ct)) as server, browser.new_context() as context:
+        page = open_page(context, server.address)
+        page.click("#segment")
+        wait_until(lambda: server.files() and server.children())
+        (child,) = server.children()
+        code = server.stop(number)
+        if number != signal.SIGKILL:
+            assert code == 0
+            assert list(temporary.iterdir()) == []
+        wait_until(lambda: not _alive(child))
+    with running(temporary) as server:
+        assert server.stop() == 0
+    assert list(temporary.iterdir()) == []
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def _written(volume: Volume, array: np.ndarray, path: Path, spacing: float = 1) -> Path:
+    from dataclasses import replace
+
+    geometry = volume.geometry
+    if spacing != 1:
+        step = (geometry.spacing[0] * spacing, geometry.spacing[1] * spacing, geometry.spacing[2])
+        geometry = replace(geometry, size=array.shape[::-1], spacing=step)
+    write_array(path, array, geometry)
+    return path
