@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 # what the page offers: the end of a file's name, and what it is
 FORMATS = {
-    "seg.nrrd": "Segments for 3D Slicer (.seg.nrrd)",
-    "nii.gz": "Labels (.nii.gz)",
-    "png": "Overview picture (.png)",
+    "seg.nrrd": "coded segments for 3D Slicer",
+    "nii.gz": "plain labels",
+    "png": "a picture of all organs",
 }
 
 

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 _STATIC = "samed"
 _PANEL_WIDTH = 380
 _TITLE = "SAMed"
+_STYLE = """
+html { overflow-y: auto; }
+#organs td, #organs th { padding: 0 6px; height: 32px; }
+#organs .organ td { cursor: pointer; }
+#panel .v-btn { text-transform: none; letter-spacing: normal; }
+"""
 
 
 def scripts() -> dict[str, Any]:
@@ -30,7 +36,7 @@ def build_page(server: Any, workbench: Workbench, add_views: Callable[[Any], Non
     server.state.update({"trame__title": _TITLE, "trame__favicon": None, "upload_percent": None, "upload_error": ""})
     with VAppLayout(server) as layout:
         layout.root.theme = "dark"
-        client.Style("html { overflow-y: auto; } .organ { cursor: pointer; }")
+        client.Style(_STYLE)
         drawer = v3.VNavigationDrawer(permanent=True, width=_PANEL_WIDTH, disable_resize_watcher=True)
         with drawer, html.Div(classes="pa-4", id="panel"):
             html.Div("SAMed: abdominal organs in CT", classes="text-h6 mb-3")
@@ -56,13 +62,15 @@ def _scan() -> None:
             )
     html.Div("or drop files or a folder anywhere on the page", classes="text-caption mb-2", v_if=("!scan.name",))
     v3.VProgressLinear(v_if=("upload_percent !== null",), model_value=("upload_percent",), classes="my-2")
-    v3.VAlert(
-        "{{ upload_error }}", id="upload-error", v_if=("upload_error",), type="error", density="compact", classes="my-2"
-    )
+    _alert("{{ upload_error }}", "error", id="upload-error", v_if=("upload_error",))
     with html.Div(v_if=("scan.name",), classes="my-2", id="scan"):
         html.Div("{{ scan.name }}", classes="text-subtitle-1", style="overflow-wrap: anywhere")
         html.Div("{{ scan.size }}", classes="text-caption")
-    v3.VAlert("{{ note }}", v_for="note in notes", key="note", classes="note my-2", type="warning", density="compact")
+    _alert("{{ note }}", "warning", v_for="note in notes", key="note")
+
+
+def _alert(text: str, kind: str, **options: Any) -> None:
+    v3.VAlert(text, type=kind, variant="tonal", density="compact", classes="my-2 text-body-2", icon=False, **options)
 
 
 def _segment(workbench: Workbench) -> None:
@@ -96,14 +104,7 @@ def _segment(workbench: Workbench) -> None:
     )
     html.Div("{{ status_text }}", id="status", classes="text-body-2 my-2", style="white-space: pre-line")
     v3.VBtn("Details", v_if=("status_details",), size="small", variant="text", click=workbench.status.open_details)
-    v3.VAlert(
-        "{{ notice }}",
-        id="notice",
-        v_if=("notice && organs.length",),
-        type="warning",
-        density="compact",
-        classes="my-2",
-    )
+    _alert("{{ notice }}", "warning", id="notice", v_if=("notice && organs.length",))
 
 
 def _result(workbench: Workbench) -> None:
@@ -119,7 +120,7 @@ def _result(workbench: Workbench) -> None:
                 with html.Td(style="width: 32px", classes="pa-0"):
                     v3.VBtn(
                         icon=("row.shown ? 'mdi-eye' : 'mdi-eye-off'",),
-                        size="small",
+                        size="x-small",
                         variant="text",
                         color=("row.color",),
                         disabled=("!row.found",),
@@ -149,21 +150,22 @@ def _result(workbench: Workbench) -> None:
             id="compare",
             block=True,
             variant="tonal",
-            classes="my-2 text-none",
+            classes="my-2",
             disabled=("busy || reading || upload_percent !== null",),
             click="window.samed.choose('reference', false)",
         )
-        for extension, title in FORMATS.items():
-            v3.VBtn(
-                title,
-                classes="my-1 text-none download",
-                block=True,
-                size="small",
-                variant="tonal",
-                prepend_icon="mdi-download",
-                href=f"download/{extension}",
-                raw_attrs=["download"],
-            )
+        with html.Div(classes="d-flex ga-2"):
+            for extension, title in FORMATS.items():
+                v3.VBtn(
+                    f".{extension}",
+                    title=f"Download: {title}",
+                    classes="flex-grow-1 download",
+                    size="small",
+                    variant="tonal",
+                    prepend_icon="mdi-download",
+                    href=f"download/{extension}",
+                    raw_attrs=["download"],
+                )
 
 
 def _details() -> None:

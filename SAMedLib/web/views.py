@@ -51,5 +51,5 @@ class Views:
             view.reset_view()
 
     def jump(self, ras: tuple[float, float, float]) -> None:
-        """Move the slices to a place, in mm."""
-        slicer.vtkMRMLSliceNode.JumpAllSlices(self.scene, *ras, slicer.vtkMRMLSliceNode.CenteredJumpSlice)
+        """Move the slices to a place, in mm; each view shows the same part of its plane."""
+        slicer.vtkMRMLSliceNode.JumpAllSlices(self.scene, *ras, slicer.vtkMRMLSliceNode.OffsetJumpSlice)
