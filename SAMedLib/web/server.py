@@ -117,9 +117,10 @@ def _look_why(ended: asyncio.Future, settings: Settings) -> None:
     try:
         ended.result()
     except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
         raise SAMedError(
-            f"Nothing can be served at {settings.host}, port {settings.port} ({error.strerror or error}); give another "
-            "--port, or 0 for any that is free."
+            f"Nothing can be served at {settings.host}, port {settings.port} ({reason}); give another --port, or 0 for "
+            "any that is free."
         ) from error
 
 

@@ -20,8 +20,10 @@ _HEADERS = (".mhd", ".nhdr", ".hdr")
 async def receive(request: web.Request, folder: Path, most_bytes: int) -> Path:
     """Write the files of a multipart request into an empty folder.
 
+    A field `folder` before them says what the folder is called that they come from.
+
     Returns:
-        the file; of several the one that leads to the others, or the folder: DICOM slices.
+        the file; of several the one that leads to the others, or a folder of that name: DICOM slices.
 
     Raises:
         SAMedError: if there are none, or they are too large.
@@ -33,6 +35,9 @@ async def receive(request: web.Request, folder: Path, most_bytes: int) -> Path:
     files: list[Path] = []
     left = most_bytes
     async for part in await request.multipart():
+        if getattr(part, "name", None) == "folder":
+            folder = folder / plain_name((await part.read_chunk(_LONGEST_NAME)).decode(errors="replace"))
+            folder.mkdir(exist_ok=True)
         if not getattr(part, "filename", None):
             continue
         if len(files) == _MOST_FILES:

@@ -61,6 +61,7 @@ class Workbench:
         self._flow = SegmentFlow(self._strip, host, self._on_finished)
         self._host = host
         self.organs = OrganTable(state)
+        self._forget_scan()  # the page follows only what it knows from the beginning
         self._find_models()
         self._update()
 

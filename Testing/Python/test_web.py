@@ -153,7 +153,7 @@ def test_a_new_user_gets_in_only_after_everything_was_deleted(door):
     door(visit)
 
 
-def upload(files, folder, most_bytes=1000):
+def upload(files, folder, most_bytes=1000, called="scan"):
     """What `receive` makes of files as a browser sends them; raises what it raises."""
     outcome = []
 
@@ -168,7 +168,7 @@ def upload(files, folder, most_bytes=1000):
         application = web.Application()
         application.router.add_post("/", handle)
         async with TestServer(application) as server, TestClient(server) as client:
-            form = FormData({"kind": "scan"})
+            form = FormData({"kind": "scan", "folder": called})
             for name, content in files:
                 form.add_field("files", content, filename=name)
             await client.post("/", data=form)
@@ -182,14 +182,15 @@ def upload(files, folder, most_bytes=1000):
 def test_a_file_keeps_its_name_and_several_are_a_folder(tmp_path):
     one, many = tmp_path / "one", tmp_path / "many"
     one.mkdir(), many.mkdir()
-    assert upload([("ct.nii.gz", b"abc")], one) == one / "ct.nii.gz"
-    assert (one / "ct.nii.gz").read_bytes() == b"abc"
-    assert upload([("1.dcm", b"a"), ("1.dcm", b"b")], many) == many
-    assert sorted(path.read_bytes() for path in many.iterdir()) == [b"a", b"b"]
+    path = upload([("ct.nii.gz", b"abc")], one)
+    assert (path.name, path.read_bytes()) == ("ct.nii.gz", b"abc")
+    path = upload([("1.dcm", b"a"), ("1.dcm", b"b")], many, called="../series 3")
+    assert path == many / "series 3"
+    assert sorted(file.read_bytes() for file in path.iterdir()) == [b"a", b"b"]
 
 
 def test_a_header_leads_to_its_voxels(tmp_path):
-    assert upload([("ct.raw", b"abc"), ("ct.mhd", b"x")], tmp_path) == tmp_path / "ct.mhd"
+    assert upload([("ct.raw", b"abc"), ("ct.mhd", b"x")], tmp_path).name == "ct.mhd"
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "..", ".", "/etc/passwd", "C:\\x\\..\\ct.nrrd", "a\x00b", ".ssh"])

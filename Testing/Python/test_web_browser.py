@@ -45,7 +45,7 @@ def expected(ct) -> Volume:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("web") / "temporary", "--max-upload", "5") as server:
+    with running(tmp_path_factory.mktemp("web") / "temporary", "--max-upload", "20") as server:
         yield server
         assert "Traceback" not in server.said
 
@@ -82,15 +82,7 @@ def segmented(page, ct):
     return page
 
 
-def test_a_scan_is_shown_before_anything_is_segmented(page, ct):
-    send(page, ct)
-    assert page.inner_text("#scan").split("\n")[0] == "patient one"
-    for view in ("Green", "Yellow", "Red"):
-        wait_until(lambda view=view: picture_of(page, view)[40:-40].max() > 150)  # bone
-        assert coloured(page, view) < 0.001
-    assert page.locator("#result").count() == 0
-
-
+# the first test of a server that has not served anything yet
 def test_segmenting_tells_how_far_it_is_and_shows_the_organs(page, ct, expected):
     send(page, ct)
     page.evaluate("""() => {
@@ -121,6 +113,35 @@ def _table_is_right(page, expected) -> None:
         ml = (expected.array == value).sum() * expected.geometry.voxel_ml
         text = shown[organ].removeprefix("≥ ")
         assert text == (f"{ml:.1f}" if ml else "not found"), organ
+
+
+def test_a_scan_is_shown_before_anything_is_segmented(page, ct):
+    send(page, ct)
+    assert page.inner_text("#scan").split("\n")[0] == "patient one"
+    assert page.locator("#notice").count() == 0
+    for view in ("Green", "Yellow", "Red"):
+        wait_until(lambda view=view: picture_of(page, view)[40:-40].max() > 150)  # bone
+        assert coloured(page, view) < 0.001
+    assert page.locator("#result").count() == 0
+
+
+def test_a_dropped_file_is_opened(page, ct):
+    page.evaluate(
+        """bytes => {
+            const dropped = new DataTransfer();
+            dropped.items.add(new File([new Uint8Array(bytes)], "dropped.nii.gz"));
+            document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: dropped, bubbles: true}));
+        }""",
+        list(ct.read_bytes()),
+    )
+    wait_until(lambda: "dropped" in page.inner_text("#panel"))
+
+
+def test_a_dicom_folder_is_opened_under_its_own_name(page, shared_data):
+    with page.expect_file_chooser() as chooser, page.expect_response("**/upload/scan"):
+        page.click("#open-folder")
+        chooser.value.set_files(str(shared_data / "example_ct_dicom"))
+    wait_until(lambda: "example_ct_dicom\n512 x 512 x 20 voxels" in page.inner_text("#panel"))
 
 
 def test_an_organ_can_be_hidden_and_shown_again(segmented):
@@ -209,13 +230,13 @@ def test_no_torch_in_the_process_that_serves(segmented, server):
     [
         ("letter.txt", b"Dear colleague", "letter.txt"),
         ("broken.nii.gz", b"\x1f\x8b\x08broken", "broken.nii.gz"),
-        ("large.nrrd", b"0" * 5_500_000, "at most 5 MB"),
+        ("large.nrrd", b"0" * 20_500_000, "at most 20 MB"),
     ],
 )
 def test_a_bad_file_gets_a_sentence_and_what_was_open_stays(page, server, ct, tmp_path, name, content, sentence):
     send(page, ct)
     (tmp_path / name).write_bytes(content)
-    if len(content) > 5_000_000:  # refused before it is sent
+    if len(content) > 20_000_000:  # refused before it is sent
         with page.expect_file_chooser() as chooser:
             page.click("#open-scan")
         chooser.value.set_files(str(tmp_path / name))

@@ -4,15 +4,17 @@
 window.samed = (() => {
   const say = (name, value) => window.trame?.state.set(name, value);
 
-  function send(kind, files) {
+  function send(kind, files, folder) {
     const most = window.trame.state.get("most_upload_bytes");
     const total = files.reduce((sum, file) => sum + file.size, 0);
-    if (!files.length || window.trame.state.get("upload_percent") !== null) return;
+    const sending = window.trame.state.get("upload_percent") !== null;
+    if (!files.length || sending || window.trame.state.get("busy") || window.trame.state.get("reading")) return;
     if (total > most) {
       say("upload_error", `The files have ${Math.ceil(total / 1e6)} MB; at most ${Math.floor(most / 1e6)} MB may be sent.`);
       return;
     }
     const form = new FormData();
+    form.append("folder", folder || "scan");
     files.forEach((file) => form.append("files", file, file.name));
     const request = new XMLHttpRequest();
     let shown = 0;
@@ -41,7 +43,10 @@ window.samed = (() => {
     input.type = "file";
     input.multiple = kind === "scan";
     input.webkitdirectory = folder;
-    input.onchange = () => send(kind, [...input.files]);
+    input.onchange = () => {
+      const files = [...input.files];
+      send(kind, files, files[0]?.webkitRelativePath.split("/")[0]);
+    };
     input.click();
   }
 
@@ -59,10 +64,11 @@ window.samed = (() => {
   window.addEventListener("dragover", (event) => event.preventDefault());
   window.addEventListener("drop", async (event) => {
     event.preventDefault();
-    const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean);
+    const dropped = [...event.dataTransfer.files];
+    const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
     const files = [];
     for (const entry of entries) files.push(...(await filesBelow(entry)));
-    send("scan", files);
+    send("scan", entries.length ? files : dropped, entries.find((entry) => entry.isDirectory)?.name);
   });
 
   return { choose };
