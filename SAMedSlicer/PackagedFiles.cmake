@@ -199,6 +199,7 @@ set(SAMedLib_SCRIPTS
   SAMedLib/model/checkpoint.py
   SAMedLib/model/classes.py
   SAMedLib/model/config.py
+  SAMedLib/model/cpu_attention.py
   SAMedLib/model/cpu_linear.py
   SAMedLib/model/load.py
   SAMedLib/model/lora.py
@@ -211,6 +212,7 @@ set(SAMedLib_SCRIPTS
   SAMedLib/model/samed.py
   SAMedLib/model/segment_anything_modeling.py
   SAMedLib/model/tensor_files.py
+  SAMedLib/onednn.py
   SAMedLib/organs.py
   SAMedLib/parent.py
   SAMedLib/prepare.py

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from SAMedLib.model.cpu_attention import attend_head_by_head, is_for_one_head_at_a_time
 from SAMedLib.model.cpu_linear import Linear
 
 
@@ -91,6 +92,8 @@ class RelativePositionAttention(nn.Module):
 
 def _softmax_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """softmax(q k^T) v for [..., tokens, dim] operands, v narrower than q and k."""
+    if is_for_one_head_at_a_time(q):
+        return attend_head_by_head(q, k, v)
     if q.is_cpu and (q.requires_grad or q.dtype != torch.float32):
         # on a CPU the fused kernel is slower here: 0.27 against 0.19 s a training step of the embedded model
         return torch.softmax(q @ k.transpose(-2, -1), dim=-1) @ v

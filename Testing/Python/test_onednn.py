@@ -1,4 +1,4 @@
-"""Linear layers multiplied by oneDNN train as PyTorch's own do."""
+"""What oneDNN multiplies on a CPU, linear layers and attention, trains as with PyTorch's own products."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from SAMedLib.model import EncoderConfig, SAMed, SAMedConfig, cpu_linear
+from SAMedLib.model import EncoderConfig, SAMed, SAMedConfig, attention, cpu_attention, cpu_linear
+from SAMedLib.model.cpu_attention import attend_head_by_head, is_for_one_head_at_a_time
 from SAMedLib.model.cpu_linear import Linear
 from SAMedLib.model.lora import LoRALinear
+from SAMedLib.onednn import multiplies_with_onednn
 
 needs_onednn = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this PyTorch has no oneDNN")
 ROWS, INPUTS, OUTPUTS = (2, 160), 96, 80  # enough for oneDNN to be taken
@@ -19,9 +21,9 @@ ROWS, INPUTS, OUTPUTS = (2, 160), 96, 80  # enough for oneDNN to be taken
 @pytest.fixture
 def multiplied(monkeypatch):
     """How often oneDNN was asked."""
-    cpu_linear._multiplies_with_onednn()  # asks once itself
-    calls, multiply = [], cpu_linear._multiply
-    monkeypatch.setattr(cpu_linear, "_multiply", lambda *operands: calls.append(1) or multiply(*operands))
+    multiplies_with_onednn()  # asks once itself
+    calls, multiply = [], cpu_linear.multiply
+    monkeypatch.setattr(cpu_linear, "multiply", lambda *operands: calls.append(1) or multiply(*operands))
     return calls
 
 
@@ -64,36 +66,64 @@ def test_what_comes_out_can_be_added_to_in_place_as_lora_does(multiplied):
     assert len(multiplied) == 2
 
 
+@needs_onednn
+@pytest.mark.parametrize("width", [40, 56])
+def test_attention_head_by_head_has_the_same_values_and_gradients(width):
+    torch.manual_seed(0)
+    q, k, v = torch.randn(2, 3, 200, 56), torch.randn(2, 3, 200, 56), torch.randn(2, 3, 200, width)
+    assert is_for_one_head_at_a_time(q)
+    assert not is_for_one_head_at_a_time(q.double())
+    assert not is_for_one_head_at_a_time(q[..., :64, :])
+    seed, found = torch.randn_like(v), []
+    for operands, attend in (
+        ((q, k, v), attend_head_by_head),
+        ((q.double(), k.double(), v.double()), lambda q, k, v: torch.softmax(q @ k.transpose(-2, -1), dim=-1) @ v),
+    ):
+        leaves = [operand.clone().requires_grad_() for operand in operands]
+        out = attend(*leaves)
+        (out * seed).sum().backward()
+        found.append([out.detach(), *(leaf.grad for leaf in leaves)])
+    for one, other in zip(*found, strict=True):
+        assert (one - other).norm() < 2e-6 * other.norm()
+    torch.testing.assert_close(attend_head_by_head(q, k, v), found[0][0], atol=0, rtol=0)  # nothing to train
+
+
 def test_autocast_and_a_pytorch_without_onednn_multiply_as_ever(monkeypatch, multiplied):
     layer, x = Linear(INPUTS, OUTPUTS), torch.randn(*ROWS, INPUTS)
     with torch.autocast("cpu", torch.bfloat16):
         assert layer(x).dtype == torch.bfloat16
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
-    cpu_linear._multiplies_with_onednn.cache_clear()
+    multiplies_with_onednn.cache_clear()
     try:
         torch.testing.assert_close(layer(x), nn.functional.linear(x, layer.weight, layer.bias), atol=0, rtol=0)
     finally:
-        cpu_linear._multiplies_with_onednn.cache_clear()
+        multiplies_with_onednn.cache_clear()
     assert not multiplied
 
 
 @needs_onednn
 def test_gradients_of_a_network_do_not_depend_on_who_multiplies(monkeypatch):
-    """LoRA and decoder, with padded windows, a global block and layers large enough for oneDNN."""
+    """LoRA and decoder, with padded windows and a global block, layers and maps large enough for oneDNN."""
     torch.manual_seed(0)
-    encoder = EncoderConfig(96, 2, 3, (1,), window_size=7)
-    model = SAMed(SAMedConfig(encoder=encoder, image_size=160, slice_size=160))
+    encoder = EncoderConfig(96, 2, 3, (1,), window_size=11)
+    model = SAMed(SAMedConfig(encoder=encoder, image_size=224, slice_size=224))
     for layer in (module for module in model.modules() if isinstance(module, LoRALinear)):
         for b in layer.b.values():
             nn.init.normal_(b, std=0.05)
-    images, seed = torch.rand(2, 1, 160, 160), torch.randn(2, 9, 40, 40)
+    images, seed = torch.rand(2, 1, 224, 224), torch.randn(2, 9, 56, 56)
 
     def of_network() -> torch.Tensor:
         model.zero_grad()
         (model.low_res_logits(images) * seed).sum().backward()
         return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
 
+    heads = []
+    monkeypatch.setattr(
+        attention, "attend_head_by_head", lambda *operands: heads.append(1) or attend_head_by_head(*operands)
+    )
     fast = of_network()
-    monkeypatch.setattr(cpu_linear, "_multiplies_with_onednn", lambda: False)
+    assert len(heads) == 1  # the windows are too small
+    for module in (cpu_linear, cpu_attention):
+        monkeypatch.setattr(module, "multiplies_with_onednn", lambda: False)
     usual = of_network()
     assert (fast - usual).norm() < 1e-5 * usual.norm()
