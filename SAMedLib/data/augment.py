@@ -122,6 +122,4 @@ def to_network_size(images: Tensor, labels: Tensor, config: NetworkConfig) -> tu
         int64 [B,L,L], zoomed with order 0 to I and then with order 0 to L = config.logits_size, a quarter for SAMed.
     """
     full, of_logits = (config.image_size,) * 2, (config.logits_size,) * 2
-    if tuple(images.shape[-2:]) != full:
-        images, labels = zoom_cubic(images, full), zoom_nearest(labels, full)
-    return images[:, None], zoom_nearest(labels, of_logits).long()
+    return zoom_cubic(images, full)[:, None], zoom_nearest(labels, of_logits, through=full).long()

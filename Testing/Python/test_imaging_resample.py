@@ -46,6 +46,21 @@ def test_order_0_zooms_are_scipys_there_and_back(sizes):
         assert np.array_equal(ours.numpy(), theirs)
 
 
+@pytest.mark.parametrize("sizes", [sizes for sizes in CHAINS if len(sizes) == 3])
+def test_two_order_0_zooms_at_once_are_the_two(sizes):
+    labels = torch.from_numpy(np.random.default_rng(0).integers(1, 9, (2, *sizes[0]), dtype=np.uint8))
+    both = zoom_nearest(zoom_nearest(labels, sizes[1]), sizes[2])
+    assert torch.equal(zoom_nearest(labels, sizes[2], through=sizes[1]), both)
+
+
+def test_single_slices_and_parts_of_larger_ones_are_zoomed_too():
+    image = torch.rand(3, 90, 100)
+    part = image[1, 5:85, 10:90]
+    assert np.abs(zoom_cubic(part, (48, 64)).numpy() - scipy_zoom(part.numpy(), (48, 64), order=3)).max() <= 1e-6
+    assert zoom_cubic(image[:, None], (48, 64)).shape == (3, 1, 48, 64)
+    assert zoom_cubic(image[:0], (48, 64)).shape == (0, 48, 64)
+
+
 @pytest.mark.parametrize("n_in", [229, 457, 510, 512])
 def test_sizes_where_scipy_leaves_the_last_row_zero_keep_it_zero(n_in):
     assert not cubic_zoom_matrix(n_in, 224)[-1].any()
