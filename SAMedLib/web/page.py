@@ -33,7 +33,7 @@ def scripts() -> dict[str, Any]:
 
 def build_page(server: Any, workbench: Workbench, add_views: Callable[[Any], None]) -> None:
     """Lay the page out; `add_views` puts the views into the layout where it is called."""
-    server.state.update({"trame__title": _TITLE, "trame__favicon": None, "upload_percent": None, "upload_error": ""})
+    server.state.update({"trame__title": _TITLE, "trame__favicon": None})
     with VAppLayout(server) as layout:
         layout.root.theme = "dark"
         client.Style(_STYLE)

@@ -43,10 +43,13 @@ class Routes:
     async def _upload(self, request: web.Request) -> web.Response:
         workbench = self._workbench
         open_file = workbench.open if request.match_info["kind"] == "scan" else workbench.open_reference
-        folder = self._folder.new()
+        folder, session = self._folder.new(), workbench.session
         status, error = 200, ""
         try:
-            await open_file(await receive(request, folder, self._most_bytes))
+            path = await receive(request, folder, self._most_bytes)
+            if workbench.session != session:
+                raise SAMedError("The session ended while the file was sent.")
+            await open_file(path)
         except SAMedError as problem:
             status, error = 422, str(problem)
         except OSError as problem:

@@ -51,8 +51,9 @@ class Workbench:
         self._label_set: LabelSet | None = None
         self._reference: np.ndarray | None = None
         self._reading = False
+        self.session = 0  # counts users; what one of them began does not reach the next
         self._models: dict[str, ModelChoice] = {}
-        state.update({"model": model, "details": "", "surfaces": True})
+        state.update({"model": model, "details": "", "surfaces": True, "upload_error": "", "upload_percent": None})
         self.button = Button(state, "segment", "Segment organs")
         self.status = StatusLine(state, "status")
         host = WebHost(views.scene, folder, self._show_details)
@@ -113,14 +114,14 @@ class Workbench:
         if self._reading:
             raise SAMedError("Another file is being opened; wait until it is there.")
         self._reading = True
-        scan = self._scan
+        session, scan = self.session, self._scan
         self._update()
         try:
             read = await asyncio.to_thread(function, path, *more)
         finally:
             self._reading = False
             self._update()
-        if self._scan is not scan:
+        if (session, scan) != (self.session, self._scan):
             raise SAMedError("The session ended while the file was opened.")
         return read
 
@@ -202,11 +203,12 @@ class Workbench:
 
     def end(self) -> None:
         """End what is going on and delete everything: the next user finds nothing."""
+        self.session += 1
         self._flow.abandon()
         self._forget_scan()
         self._folder.clear()
         self.status.text = ""
-        self._state.update({"details": "", "notes": []})
+        self._state.update({"details": "", "upload_error": "", "upload_percent": None})
         self._views.show(None)
         self._update()
 

@@ -263,6 +263,32 @@ def test_another_browser_sees_nothing(browser, page, server):
         assert other.request.get(server.address.split("?")[0] + "download/nii.gz").status == 403
 
 
+def test_the_next_user_finds_nothing_of_the_one_before(browser, ct, tmp_path):
+    with running(tmp_path / "temporary", str(ct)) as server:
+        with browser.new_context() as first:
+            page = open_page(first, server.address)
+            send(page, _bad(tmp_path / "letter of patient one.txt"))
+            page.click("#segment")
+            wait_until(server.children)
+            page.close()
+        with browser.new_context() as second:
+            page = second.new_page()
+            wait_until(lambda: "tab is closed" in page.goto(server.address).text())
+            page.click("button")
+            page.wait_for_selector("#segment")
+            wait_until(lambda: not server.children())
+            said = page.inner_text("body") + page.evaluate("JSON.stringify(window.trame.state.state)")
+            assert "patient" not in said.replace("not for patients", "")
+            assert server.files() == []
+            for view in ("Green", "Yellow", "Red"):
+                wait_until(lambda view=view: picture_of(page, view)[40:-40].max() < 40)
+            address = server.address.split("?")[0]
+            assert second.request.get(address + "download/nii.gz").status == 409
+            send(page, ct)
+            page.click("#segment")
+            status_becomes(page, "organs? found")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_however_it_ends_the_data_is_gone_at_the_next_start(number, browser, ct, tmp_path):
     temporary = tmp_path / "temporary"
@@ -279,6 +305,11 @@ def test_however_it_ends_the_data_is_gone_at_the_next_start(number, browser, ct,
     with running(temporary) as server:
         assert server.stop() == 0
     assert list(temporary.iterdir()) == []
+
+
+def _bad(path: Path) -> Path:
+    path.write_text("Dear colleague")
+    return path
 
 
 def _alive(pid: int) -> bool:
