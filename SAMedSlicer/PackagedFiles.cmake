@@ -3,6 +3,7 @@
 
 set(SAMedSlicer_SCRIPTS
   SAMedSlicer.py
+  SAMedSlicerLib/AbdomenWindow.py
   SAMedSlicerLib/AddCasePanel.py
   SAMedSlicerLib/ArrayVolume.py
   SAMedSlicerLib/CaseBrowser.py

@@ -93,9 +93,9 @@ def _first_scan(args: argparse.Namespace) -> FirstScan | None:
     from SAMedLib.web.server import FirstScan
 
     if args.phantom:
-        from SAMedLib.data.phantom import make_phantom
+        from SAMedSlicerLib.PhantomSample import makeSample
 
-        phantom = make_phantom(200_004, phase="portal", coverage="full", in_plane=224, spacing=(1.8, 1.8, 5.0))
+        phantom = makeSample()
         return FirstScan(phantom.volume, phantom.labels)
     if args.volume:
         from SAMedLib.imaging.volume import read_volume

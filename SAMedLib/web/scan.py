@@ -8,10 +8,9 @@ from typing import Any
 
 from SAMedLib.errors import SAMedError
 from SAMedLib.imaging.volume import Volume, read_geometry, read_volume
+from SAMedSlicerLib.AbdomenWindow import showAbdomen
 from SAMedSlicerLib.ArrayVolume import addVolume
 
-# the usual abdominal display, in HU
-_WINDOW, _LEVEL = 400, 40
 # more than any CT has: a small compressed file can say that it holds more than the memory
 _MOST_VOXELS = 1_500_000_000
 
@@ -48,14 +47,8 @@ def read_scan(path: Path) -> Volume:
 def add_scan(scene: Any, volume: Volume) -> Scan:
     """Put a CT into the scene, with the usual abdominal window."""
     node = addVolume(scene, volume.array, volume.geometry.ijk_to_lps(), volume.name)
-    show_abdomen(node)
+    showAbdomen(node)
     return Scan(volume, node)
-
-
-def show_abdomen(node: Any) -> None:
-    display = node.GetDisplayNode()
-    display.AutoWindowLevelOff()
-    display.SetWindowLevel(_WINDOW, _LEVEL)
 
 
 def without_folder(text: str, path: Path) -> str:

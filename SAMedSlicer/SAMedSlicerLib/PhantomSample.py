@@ -16,8 +16,6 @@ CATEGORY = "SAMed"
 # of a patient that the embedded model has not seen; this size takes about two seconds
 _SEED, _COLUMNS, _SPACING = 200_004, 224, (1.8, 1.8, 5.0)
 _ICONS = Path(__file__).resolve().parents[1] / "Resources" / "Icons"
-# the usual abdominal display, in HU
-_WINDOW, _LEVEL = 400, 40
 
 
 def registerPhantoms() -> None:
@@ -49,11 +47,16 @@ def loadPhantom(scene: Any, withReference: bool = False) -> tuple[Any, Any]:
     Returns:
         its vtkMRMLScalarVolumeNode, and the vtkMRMLSegmentationNode with its true organs or None.
     """
-    from SAMedLib.data.phantom import make_phantom
-
-    phantom = make_phantom(_SEED, phase="portal", coverage="full", in_plane=_COLUMNS, spacing=_SPACING)
+    phantom = makeSample()
     volumeNode = _volume(scene, phantom)
     return volumeNode, _reference(volumeNode, phantom) if withReference else None
+
+
+def makeSample() -> Phantom:
+    """The phantom, apart from any scene."""
+    from SAMedLib.data.phantom import make_phantom
+
+    return make_phantom(_SEED, phase="portal", coverage="full", in_plane=_COLUMNS, spacing=_SPACING)
 
 
 def _onSampleClicked(withReference: bool, source: Any) -> list[Any]:
@@ -66,14 +69,13 @@ def _onSampleClicked(withReference: bool, source: Any) -> list[Any]:
 
 
 def _volume(scene: Any, phantom: Phantom) -> Any:
+    from SAMedSlicerLib.AbdomenWindow import showAbdomen
     from SAMedSlicerLib.ArrayVolume import addVolume
 
     volume, name = phantom.volume, _("Abdominal CT phantom")
     node = addVolume(scene, volume.array, volume.geometry.ijk_to_lps(), name.replace(" ", "_"))
     node.SetDescription(_("Made up by a computer; no patient's data."))
-    display = node.GetDisplayNode()
-    display.AutoWindowLevelOff()
-    display.SetWindowLevel(_WINDOW, _LEVEL)
+    showAbdomen(node)
     return node
 
 
