@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import platform
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric import Fabric
 
 import SAMedLib
 from SAMedLib.data.slices import SliceSet
@@ -46,13 +48,16 @@ def train(options: TrainingOptions, output: str | Path, report: Reporter = SILEN
         "parts": prepared.parts,
         "software": _software(),
     }
-    records = _records(prepared, folder, config)
-    trainer = prepared.trainer(records, report)
-    if records:
-        records.save_state(trainer.state_dict())
-        folder.write_config(config)
-    _say_plan(report, prepared, config["data"])
-    return _run(trainer, records, folder, report)
+    with _only_trainer(folder, prepared.fabric):
+        if not prepared.fabric.global_rank:
+            folder.check_new()  # another may have begun meanwhile
+        records = _records(prepared, folder, config)
+        trainer = prepared.trainer(records, report)
+        if records:
+            records.save_state(trainer.state_dict())
+            folder.write_config(config)
+        _say_plan(report, prepared, config["data"])
+        return _run(trainer, records, folder, report)
 
 
 def resume(output: str | Path, changes: Mapping[str, Any] | None = None, report: Reporter = SILENT) -> RunFolder:
@@ -69,22 +74,30 @@ def resume(output: str | Path, changes: Mapping[str, Any] | None = None, report:
     config = folder.read_config()
     recorded, metadata, times = _read_description(folder, config)
     options = recorded.changed_for_resume(dict(changes or {}))
-    state = load_state(folder.state_file)
-    model = resumed_model(metadata, options.base or config["base_path"])
     fabric = make_fabric(options.device, options.precision)
-    training, validation = load_data(options, metadata, report)
-    _check_unchanged(config["data"], _describe_data(training, validation))
-    batches = make_batches(fabric, model, training, options)
-    times = _extended(times, options)
-    parts = options.accumulate or config["parts"]
-    prepared = Prepared(options, fabric, model, training, validation, batches, times, parts)
-    records = _records(prepared, folder, config, state["step"])
-    trainer = prepared.trainer(records, report)
-    trainer.load_state_dict(state)
-    if records:
-        folder.append("resume", step=trainer.step)
-    report.say(f"Going on after step {trainer.step} of {times.total_steps}.")
-    return _run(trainer, records, folder, report)
+    with _only_trainer(folder, fabric):
+        state = load_state(folder.state_file)
+        model = resumed_model(metadata, options.base or config["base_path"])
+        training, validation = load_data(options, metadata, report)
+        _check_unchanged(config["data"], _describe_data(training, validation))
+        batches = make_batches(fabric, model, training, options)
+        times = _extended(times, options)
+        parts = options.accumulate or config["parts"]
+        prepared = Prepared(options, fabric, model, training, validation, batches, times, parts)
+        records = _records(prepared, folder, config, state["step"])
+        trainer = prepared.trainer(records, report)
+        trainer.load_state_dict(state)
+        if records:
+            folder.append("resume", step=trainer.step)
+            if trainer.step == times.total_steps:  # it may have died over its last curves
+                records.draw(final=True)
+        report.say(f"Going on after step {trainer.step} of {times.total_steps}.")
+        return _run(trainer, records, folder, report)
+
+
+def _only_trainer(folder: RunFolder, fabric: Fabric) -> contextlib.AbstractContextManager:
+    """The first process writes for all, so it is the one that must be alone."""
+    return contextlib.nullcontext() if fabric.global_rank else folder.only_trainer()
 
 
 def _read_description(folder: RunFolder, config: dict[str, Any]) -> tuple[TrainingOptions, ModelMetadata, Timetable]:

@@ -12,7 +12,9 @@ Reading needs no torch.
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,33 @@ class RunFolder:
             raise SAMedError(f"{self.path} is a file; give a new folder for the run as --output.")
         if self.holds_a_run:
             raise SAMedError(f"{self.path} holds a run already; go on with --resume, or choose another --output.")
+
+    @contextlib.contextmanager
+    def only_trainer(self) -> Iterator[None]:
+        """While this process trains here; the lock of one that is killed is free at once.
+
+        Raises:
+            SAMedError: if another process does.
+        """
+        from filelock import FileLock, Timeout
+
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise SAMedError(
+                f"Another process trains in {self.path}; wait for its end, or choose another --output."
+            ) from None
+        except NotImplementedError:  # a network folder without locks
+            yield
+            return
+        try:
+            yield
+        finally:
+            lock.release()
+            with contextlib.suppress(OSError):
+                Path(lock.lock_file).unlink()
 
     def write_config(self, config: dict[str, Any]) -> None:
         with write_then_rename(self.config_file) as temporary:

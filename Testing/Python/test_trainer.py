@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -497,3 +498,12 @@ def test_steps_done_again_after_a_resume_count_once(tmp_path):
     with open(folder.events_file, "a") as file:
         file.write('{"event": "metric", "st')
     assert [event["loss"] for event in folder.events() if "loss" in event] == [1.0, 0.9, 0.7]
+
+
+def test_two_processes_do_not_train_in_one_folder(finished, tmp_path):
+    shutil.copytree(finished.path, tmp_path / "run")
+    run = RunFolder(tmp_path / "run")
+    with run.only_trainer(), pytest.raises(SAMedError, match="Another process trains in .*run"):
+        resume(run.path)
+    resume(run.path)
+    assert not (run.path / ".lock").exists()
