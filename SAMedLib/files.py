@@ -46,19 +46,37 @@ def write_then_rename(path: Path) -> Iterator[Path]:
     Raises:
         SAMedError: if the disk is full.
     """
-    path = Path(path)
-    with _naming_a_full_disk(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with working_folder(path.parent) as folder:
-            temporary = folder / path.name
-            with _naming_a_full_disk(path):  # asked before the temporary file is gone
-                yield temporary
-                # some writers (safetensors) make files that only their owner can read; give it what a new file has
-                (folder / "mode").touch()
-                temporary.chmod((folder / "mode").stat().st_mode)
-                with open(temporary, "rb+") as handle:
-                    os.fsync(handle.fileno())
+    with write_together(path) as (temporary,):
+        yield temporary
+
+
+@contextlib.contextmanager
+def write_together(*paths: Path) -> Iterator[list[Path]]:
+    """As write_then_rename, for files that belong together: all are on the disk before the first gets its name."""
+    targets = [Path(path) for path in paths]
+    with contextlib.ExitStack() as outer:
+        temporaries = []
+        for path in targets:
+            outer.enter_context(_naming_a_full_disk(path))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporaries.append(outer.enter_context(working_folder(path.parent)) / path.name)
+        with contextlib.ExitStack() as inner:
+            for path in targets:
+                inner.enter_context(_naming_a_full_disk(path))  # asked before the temporary files are gone
+            yield temporaries
+            for temporary in temporaries:
+                _settle(temporary)
+        for temporary, path in zip(temporaries, targets, strict=True):
             os.replace(temporary, path)
+
+
+def _settle(temporary: Path) -> None:
+    """Bring a file to the disk, and give it the rights that a new file has: some writers (safetensors) do not."""
+    mode = temporary.with_name("mode")
+    mode.touch()
+    temporary.chmod(mode.stat().st_mode)
+    with open(temporary, "rb+") as handle:
+        os.fsync(handle.fileno())
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ import numpy as np
 
 from SAMedLib.data.dataset_index import INDEX_NAME, CaseFiles, read_cases, read_index, read_labels_of, write_index
 from SAMedLib.errors import SAMedError
-from SAMedLib.files import write_then_rename
+from SAMedLib.files import write_together
 from SAMedLib.imaging.grids import grid_differences
 from SAMedLib.imaging.volume import Volume, read_labels, read_volume, write_array
 from SAMedLib.organs import LabelSet
@@ -125,7 +125,7 @@ def write_case(
 
 def write_files(files: CaseFiles, volume: Volume, values: np.ndarray) -> None:
     """Write a scan and its labels (file values, [Z,Y,X]); both are complete before either appears."""
-    with write_then_rename(files.image) as image, write_then_rename(files.labels) as labels:
+    with write_together(files.image, files.labels) as (image, labels):
         write_array(image, volume.array, volume.geometry)
         write_array(labels, values.astype(np.uint8, copy=False), volume.geometry)
 
