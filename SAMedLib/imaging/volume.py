@@ -337,6 +337,10 @@ def _write_segments(
         "segments": [_segment(label) for label in chosen],
     }
     slicerio.write_segmentation(str(path), segmentation, compression_level=6)
+    # the writer notes the time in comments; the same input shall give the same bytes
+    header, end, voxels = path.read_bytes().partition(b"\n\n")
+    kept = [line for line in header.split(b"\n") if not line.startswith(b"#")]
+    path.write_bytes(b"\n".join(kept) + end + voxels)
 
 
 def _segment(label: Label) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nibabel
@@ -275,3 +276,16 @@ def test_the_embedded_model_finds_the_liver_on_the_right_of_a_real_ct(tmp_path, 
 def centre_lps(labels: Volume, value: int) -> np.ndarray:
     indices = np.argwhere(labels.array == value).mean(axis=0)[::-1]
     return (labels.geometry.ijk_to_lps() @ [*indices, 1])[:3]
+
+
+def test_the_same_scan_gives_the_same_bytes_whenever_it_is_segmented(tmp_path, scan, model):
+    contents = []
+    for number in range(2):
+        time.sleep(1.1 * number)  # into another second, with which headers may be stamped
+        folder = tmp_path / str(number)
+        extra = ["--table", folder / "table.csv", "--overview", folder / "overview.png", "--device", "cpu"]
+        for name in ("organs.seg.nrrd", "organs.nii.gz", "organs.nrrd", "organs.mha"):
+            assert main([str(a) for a in (scan, "-o", folder / name, "--model", model, *extra)]) == 0
+        contents.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert len(contents[0]) == 6
+    assert contents[0] == contents[1]
