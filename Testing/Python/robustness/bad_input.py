@@ -114,3 +114,24 @@ class Trial:
     def read_rightly(self) -> None:
         """The input was strange, yet there is nothing to refuse: count its result as right."""
         self._count("read rightly", 1)
+
+
+def write_model(path: Path) -> Path:
+    """The file of a small whole network with random weights."""
+    import torch
+
+    from SAMedLib.model import DecoderConfig, EncoderConfig, SAMed, SAMedConfig
+
+    torch.manual_seed(0)
+    network = SAMed(
+        SAMedConfig(
+            encoder=EncoderConfig(embed_dim=32, depth=2, num_heads=2, global_attn_indexes=(1,), window_size=4),
+            decoder=DecoderConfig(embed_dim=32, num_heads=2, mlp_dim=64, iou_hidden_dim=32),
+            image_size=64,
+            slice_size=48,
+            encoder_tuning="full",
+            lora_targets=(),
+        )
+    )
+    network.save_adapter(path)
+    return path

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bad_input import Trial
+from bad_input import Trial, write_model
 
 
 @pytest.fixture
@@ -52,22 +52,5 @@ def subtests_of() -> Iterator[Callable[[object], contextlib.AbstractContextManag
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory) -> Path:
-    """The file of a small whole network with random weights."""
-    import torch
-
-    from SAMedLib.model import DecoderConfig, EncoderConfig, SAMed, SAMedConfig
-
-    torch.manual_seed(0)
-    network = SAMed(
-        SAMedConfig(
-            encoder=EncoderConfig(embed_dim=32, depth=2, num_heads=2, global_attn_indexes=(1,), window_size=4),
-            decoder=DecoderConfig(embed_dim=32, num_heads=2, mlp_dim=64, iou_hidden_dim=32),
-            image_size=64,
-            slice_size=48,
-            encoder_tuning="full",
-            lora_targets=(),
-        )
-    )
-    path = tmp_path_factory.mktemp("model") / "small.safetensors"
-    network.save_adapter(path)
-    return path
+    """See write_model."""
+    return write_model(tmp_path_factory.mktemp("model") / "small.safetensors")
