@@ -245,6 +245,7 @@ set(SAMedLib_SCRIPTS
   SAMedLib/web/__init__.py
   SAMedLib/web/__main__.py
   SAMedLib/web/comparison.py
+  SAMedLib/web/editing.py
   SAMedLib/web/exports.py
   SAMedLib/web/extra.py
   SAMedLib/web/guard.py

@@ -16,7 +16,7 @@ from PIL import Image  # noqa: E402
 
 from web_browser import browsing, coloured, open_page, running, status_becomes, wait_until  # noqa: E402
 
-SIZE = {"width": 1280, "height": 800}
+SIZE = {"width": 1280, "height": 850}
 
 
 def main(picture: Path) -> None:

@@ -34,8 +34,10 @@ class Result:
     metadata: dict[str, Any]
 
     @property
-    def notice(self) -> str:
-        return str(self.metadata.get("notice", ""))
+    def footer(self) -> str:
+        """What everyone who sees a picture of it must know."""
+        corrected = "Corrected by hand." if self.metadata.get("corrected_by_hand") else ""
+        return f"{self.metadata.get('notice', '')} {corrected}".strip()
 
     def write(self, folder: Path, extension: str) -> Path:
         """Write one of FORMATS into a folder; for any thread."""
@@ -43,14 +45,17 @@ class Result:
         if extension == "png":
             from SAMedLib.imaging.overview import write_overview
 
-            write_overview(path, self.volume, self.labels, self.label_set, footer=self.notice)
+            write_overview(path, self.volume, self.labels, self.label_set, footer=self.footer)
         else:
             write_labels(path, self.labels, self.volume.geometry, self.label_set, metadata=self.metadata)
         return path
 
 
-def result_of(scan: Scan, segmentation_node: Any, label_set: LabelSet) -> Result:
-    """What the segmentation node holds now, edits included; on the thread of the scene.
+def result_of(scan: Scan, segmentation_node: Any, label_set: LabelSet, edited: bool) -> Result:
+    """What the segmentation node holds now; on the thread of the scene.
+
+    Args:
+        edited: whether somebody has corrected it; its files say so.
 
     Raises:
         SAMedError: if it cannot be read.
@@ -58,4 +63,7 @@ def result_of(scan: Scan, segmentation_node: Any, label_set: LabelSet) -> Result
     reader = SegmentationReader()
     mapping = reader.match(reader.segmentsOf(segmentation_node), label_set)
     labels = reader.labels(segmentation_node, scan.node, mapping)
-    return Result(scan.volume, labels, label_set, json.loads(segmentation_node.GetAttribute("SAMed.Info") or "{}"))
+    metadata = json.loads(segmentation_node.GetAttribute("SAMed.Info") or "{}")
+    if edited:
+        metadata["corrected_by_hand"] = True
+    return Result(scan.volume, labels, label_set, metadata)

@@ -28,6 +28,14 @@ class OrganTable:
         self._segmentation = segmentation_node
         self._set([_row(size) for size in sizes], compared=False)
 
+    def measure(self, sizes: Sequence[OrganSize]) -> None:
+        """After an edit: new numbers, and what is hidden stays hidden."""
+        shown = {row["name"]: row["shown"] for row in self._state.organs if row["found"]}
+        rows = [_row(size) for size in sizes]
+        for row in rows:
+            row["shown"] = shown.get(row["name"], row["found"])
+        self._set(rows, compared=False)
+
     def toggle(self, name: str) -> None:
         """Show or hide an organ in all views."""
         if self._segmentation is None:

@@ -137,6 +137,7 @@ def _result(workbench: Workbench) -> None:
                 )
                 html.Td("{{ row.dsc }}", classes="text-right", v_if=("compared",))
                 html.Td("{{ row.hd95 }}", classes="text-right", v_if=("compared",))
+        _edit(workbench)
         v3.VSwitch(
             model_value=("surfaces",),
             label="Show in 3D",
@@ -166,6 +167,50 @@ def _result(workbench: Workbench) -> None:
                     href=f"download/{extension}",
                     raw_attrs=["download"],
                 )
+
+
+def _edit(workbench: Workbench) -> None:
+    """Tools for the organ of the table that is chosen here."""
+    with html.Div(classes="d-flex ga-2 align-center mt-2", id="edit"):
+        v3.VSelect(
+            v_model=("correct_organ", ""),
+            items=("organs.filter(row => row.found).map(row => row.name)",),
+            label="Correct by hand",
+            density="compact",
+            hide_details=True,
+            update_modelValue=(workbench.editing.choose, "['', '']"),
+        )
+        for tool, icon in (("paint", "mdi-brush"), ("erase", "mdi-eraser")):
+            v3.VBtn(
+                icon=icon,
+                id=tool,
+                size="small",
+                variant=(f"tool === '{tool}' ? 'flat' : 'tonal'",),
+                color=(f"tool === '{tool}' ? 'primary' : undefined",),
+                disabled=("busy || !correct_organ",),
+                title=f"{tool.capitalize()} in the slice views; press again to put it away",
+                click=(workbench.editing.choose, f"['{tool}', correct_organ]"),
+            )
+        v3.VBtn(
+            icon="mdi-undo",
+            id="undo",
+            size="small",
+            variant="tonal",
+            title="Take the last stroke back",
+            disabled=("busy",),
+            click=workbench.editing.undo,
+        )
+    v3.VSlider(
+        v_if=("tool",),
+        model_value=("brush",),
+        min=1,
+        max=12,
+        step=0.5,
+        label="Brush",
+        density="compact",
+        hide_details=True,
+        update_modelValue=(workbench.editing.resize, "[$event]"),
+    )
 
 
 def _details() -> None:

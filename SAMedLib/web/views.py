@@ -44,9 +44,13 @@ class Views:
         """Everything in sight, in the middle."""
         self._app.display_manager.reset_views()
 
-    def show_surfaces(self, segmentation_node: Any) -> None:
-        """Show the segments in 3D too."""
-        segmentation_node.CreateClosedSurfaceRepresentation()
+    @property
+    def editor(self) -> Any:
+        """trame-slicer's SegmentationEditor."""
+        return self._app.segmentation_editor
+
+    def centre_surfaces(self) -> None:
+        """Bring all that is in 3D into sight."""
         for view in self._app.view_manager.get_threed_views():
             view.reset_view()
 

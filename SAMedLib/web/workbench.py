@@ -13,6 +13,7 @@ from SAMedLib.errors import SAMedError
 from SAMedLib.imaging.volume import Volume
 from SAMedLib.organs import LabelSet
 from SAMedLib.web.comparison import compare, read_reference
+from SAMedLib.web.editing import Editing
 from SAMedLib.web.exports import Result, result_of
 from SAMedLib.web.host import WebHost
 from SAMedLib.web.organ_table import OrganTable
@@ -23,11 +24,13 @@ from SAMedLib.web.widgets import Button, ProgressBar, StatusLine
 from SAMedSlicerLib.InputVolume import checkVolume
 from SAMedSlicerLib.JobStrip import JobStrip
 from SAMedSlicerLib.ModelCatalog import ModelCatalog, ModelChoice
+from SAMedSlicerLib.OrganSize import organSizes
 from SAMedSlicerLib.SceneRun import SceneRun
 from SAMedSlicerLib.SegmentFlow import SegmentFlow
 from SAMedSlicerLib.SegmentRequest import SegmentRequest
 from SAMedSlicerLib.VolumeCase import VolumeCase
 
+_REPLACES = "Segmenting again replaces what you corrected by hand; download it first."
 BUSY = "A segmentation is going on; cancel it first, or wait until it is done."
 
 
@@ -62,6 +65,7 @@ class Workbench:
         self._flow = SegmentFlow(self._strip, host, self._on_finished)
         self._host = host
         self.organs = OrganTable(state)
+        self.editing = Editing(views.editor, state, self._on_edited)
         self._forget_scan()  # the page follows only what it knows from the beginning
         self._find_models()
         self._update()
@@ -137,6 +141,9 @@ class Workbench:
         if self._scan is None or model is None or self._reading or self._flow.busy:
             return
         self._label_set = model.labels or LabelSet.from_names(model.title, model.organs)
+        self.editing.choose("", "")
+        if self.editing.edited:  # a new node: the writer would keep what was edited beside the new organs
+            self._segmentation.RemoveAttribute("SAMed.Model")
         request = SegmentRequest(model.key, device=self._device)
         run = SceneRun(
             [VolumeCase(self._scan.node)], request, self._label_set, self._host.temporaryFolder(), self._host.confirm
@@ -147,21 +154,29 @@ class Workbench:
     def _on_finished(self, run: SceneRun) -> None:
         self._state.notice = run.notice or self._state.notice
         if run.results and run.shown is not None:
+            if self._segmentation not in (None, run.shown):
+                self._views.scene.RemoveNode(self._segmentation)
             self._segmentation = run.shown
             self.organs.show(run.results[0].sizes, run.shown)
-            if self._state.surfaces:
-                self._views.show_surfaces(run.shown)
-            if self._reference is not None:
-                self._compare_soon = asyncio.get_running_loop().create_task(self._compare())
+            self.editing.begin(run.shown, self._scan.node, self._state.surfaces)
+            self._views.centre_surfaces()
+            self._compare_again()
+        self._update()
+
+    def _on_edited(self) -> None:
+        """Measure the organs as they are now."""
+        result = self.result()
+        voxel_ml = result.volume.geometry.voxel_ml
+        self.organs.measure(organSizes(result.labels, voxel_ml, result.label_set.labels))
+        self._compare_again()
         self._update()
 
     def show_surfaces(self, shown: bool) -> None:
         """Show the organs in the 3D view too, or in the slices alone."""
         self._state.surfaces = shown
         if self._segmentation is not None:
-            if shown:
-                self._views.show_surfaces(self._segmentation)
-            self._segmentation.GetDisplayNode().SetVisibility3D(shown)
+            self.editing.show_surfaces(shown)
+            self._views.centre_surfaces()
 
     def look_at(self, organ: str) -> None:
         place = self.organs.place_of(organ)
@@ -178,11 +193,15 @@ class Workbench:
         """
         if self._scan is None or self._segmentation is None or self._label_set is None:
             raise SAMedError("There is no result yet; segment a scan first.")
-        return result_of(self._scan, self._segmentation, self._label_set)
+        return result_of(self._scan, self._segmentation, self._label_set, self.editing.edited)
 
     async def write(self, extension: str) -> Path:
         """The result as a file in a new folder of the session; see exports.FORMATS."""
         return await asyncio.to_thread(self.result().write, self._folder.new(), extension)
+
+    def _compare_again(self) -> None:
+        if self._reference is not None:
+            self._comparing = asyncio.get_running_loop().create_task(self._compare())
 
     async def _compare(self) -> None:
         """Score the result that there is; a later one is scored anew."""
@@ -213,6 +232,7 @@ class Workbench:
         self._update()
 
     def _forget_scan(self, keep: Scan | None = None) -> None:
+        self.editing.end()
         nodes = [self._segmentation, self._scan.node if self._scan and self._scan is not keep else None]
         self._segmentation = self._scan = self._reference = None
         self._state.update({"reference": "", "notice": "", "notes": []})
@@ -239,7 +259,7 @@ class Workbench:
             if self._reading:
                 reason = "A file is being opened."
             self.button.enabled = not reason
-            self.button.toolTip = reason
+            self.button.toolTip = reason or (_REPLACES if self.editing.edited else "")
         self._state.flush()
 
 

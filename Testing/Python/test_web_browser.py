@@ -174,6 +174,44 @@ def test_what_is_downloaded_has_the_voxels_of_the_command_line(segmented, expect
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_an_organ_is_corrected_with_the_brush_and_the_download_has_it(segmented, expected, tmp_path):
+    page = segmented
+    before = _ml(page, "spleen")
+    page.click("#edit .v-select")
+    page.click(".v-list-item:has-text('spleen')")
+    page.click("#paint")
+    box = page.locator(".layout-grid-item").nth(web_browser.VIEWS.index("Red")).bounding_box()
+    x, y = box["x"] + 0.4 * box["width"], box["y"] + 0.15 * box["height"]  # air in front of the patient
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for step in range(8):
+        page.mouse.move(x + 10 * step, y)
+        page.wait_for_timeout(50)
+    page.mouse.up()
+    wait_until(lambda: _ml(page, "spleen") > before)
+    page.wait_for_timeout(1500)  # until the last part of the stroke is measured too
+    with page.expect_download() as download:
+        page.click(".download >> nth=0")
+    download.value.save_as(tmp_path / "corrected.seg.nrrd")
+    corrected = read_labels(tmp_path / "corrected.seg.nrrd")
+    changed = corrected.array != expected.array
+    assert set(corrected.array[changed]) == {1}
+    assert _ml(page, "spleen") == pytest.approx((corrected.array == 1).sum() * corrected.geometry.voxel_ml, abs=0.06)
+    assert b"corrected_by_hand" in (tmp_path / "corrected.seg.nrrd").read_bytes()[:20_000]
+    assert "replaces what you corrected" in page.inner_text("#panel")
+    while _ml(page, "spleen") > before:
+        page.click("#undo")
+        page.wait_for_timeout(1500)
+    page.click("#segment")  # and the model's own result is back
+    wait_until(lambda: "replaces what you corrected" not in page.inner_text("#panel"))
+    status_becomes(page, "organs? found")
+    assert _ml(page, "spleen") == before
+
+
+def _ml(page, organ) -> float:
+    return float(page.locator("#organs tbody tr", has_text=organ).inner_text().split()[-1])
+
+
 def test_a_reference_is_compared_and_the_wrong_one_refused(segmented, phantom, ct, tmp_path):
     other = _written(phantom.volume, phantom.labels[:, ::2, ::2], tmp_path / "other.nii.gz", spacing=2)
     send(segmented, other, kind="reference")

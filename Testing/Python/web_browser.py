@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-PATIENCE_S = 120
+PATIENCE_S = 240
 # what Debian's build needs as root and on a computer without internet
 _OPTIONS = (
     "--no-sandbox",
@@ -120,7 +120,11 @@ def send(page: Any, *files: Path, kind: str = "scan") -> None:
 
 
 def status_becomes(page: Any, pattern: str) -> str:
-    wait_until(lambda: re.search(pattern, page.inner_text("#status")))
+    """Wait for it; a failure shows what the line says instead."""
+    try:
+        wait_until(lambda: re.search(pattern, page.inner_text("#status")))
+    except AssertionError:
+        assert page.inner_text("#status") == pattern
     return page.inner_text("#status")
 
 
