@@ -18,7 +18,8 @@ from SAMedLib.parent import is_alive
 
 _WORKING = ".samed-"
 _swept: set[tuple[Path, int]] = set()
-_FULL = 1 << 20  # bytes; writers that do not say why they failed have filled the disk if less than this is left
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_ROOM = 1 << 20  # bytes; writers that do not say why they failed have filled the disk if less than this is left
 
 
 def check_writable(path: Path, folder: bool = False) -> None:
@@ -114,7 +115,17 @@ def _naming_a_full_disk(path: Path) -> Iterator[None]:
     except SAMedError:
         raise
     except Exception as error:
-        said = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        if said or (path.parent.is_dir() and shutil.disk_usage(path.parent).free < _FULL):
+        if (isinstance(error, OSError) and error.errno in _NO_ROOM) or _is_full(path.parent):
             raise SAMedError(f"The disk of {path} is full; free some space, or choose another folder.") from error
         raise
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether nothing more can be written here: the disk, a quota or a limit on files."""
+    try:
+        if shutil.disk_usage(folder).free < _ROOM:
+            return True
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+            return file.write(bytes(_ROOM)) < _ROOM
+    except OSError as error:
+        return error.errno in _NO_ROOM

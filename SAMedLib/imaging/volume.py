@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -202,6 +203,19 @@ def write_array(path: Path, array: np.ndarray, geometry: Geometry, metadata: Map
         else:
             image.SetMetaData(_METADATA_KEY, json.dumps(metadata))
     sitk.WriteImage(image, str(path), useCompression=True)
+    _check_written(path, array)
+
+
+def _check_written(path: Path, array: np.ndarray) -> None:
+    """ITK's writers of NIfTI and NRRD say nothing of a disk that has become full: read the file, and compare."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    with contextlib.suppress(RuntimeError, SAMedError), contextlib.ExitStack() as stack:
+        _read_information(reader, stack)
+        image = reader.Execute()
+        if np.array_equal(sitk.GetArrayViewFromImage(image), array, equal_nan=array.dtype.kind == "f"):
+            return
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 def check_label_path(path: Path | str) -> Path:
@@ -341,6 +355,7 @@ def _write_segments(
     header, end, voxels = path.read_bytes().partition(b"\n\n")
     kept = [line for line in header.split(b"\n") if not line.startswith(b"#")]
     path.write_bytes(b"\n".join(kept) + end + voxels)
+    _check_written(path, labels)
 
 
 def _segment(label: Label) -> dict[str, Any]:

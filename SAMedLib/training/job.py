@@ -52,12 +52,13 @@ def train(options: TrainingOptions, output: str | Path, report: Reporter = SILEN
         if not prepared.fabric.global_rank:
             folder.check_new()  # another may have begun meanwhile
         records = _records(prepared, folder, config)
-        trainer = prepared.trainer(records, report)
-        if records:
-            records.save_state(trainer.state_dict())
-            folder.write_config(config)
-        _say_plan(report, prepared, config["data"])
-        return _run(trainer, records, folder, report)
+        with contextlib.closing(records) if records else contextlib.nullcontext():
+            trainer = prepared.trainer(records, report)
+            if records:
+                records.save_state(trainer.state_dict())
+                folder.write_config(config)
+            _say_plan(report, prepared, config["data"])
+            return _run(trainer, folder, report)
 
 
 def resume(output: str | Path, changes: Mapping[str, Any] | None = None, report: Reporter = SILENT) -> RunFolder:
@@ -85,14 +86,15 @@ def resume(output: str | Path, changes: Mapping[str, Any] | None = None, report:
         parts = options.accumulate or config["parts"]
         prepared = Prepared(options, fabric, model, training, validation, batches, times, parts)
         records = _records(prepared, folder, config, state["step"])
-        trainer = prepared.trainer(records, report)
-        trainer.load_state_dict(state)
-        if records:
-            folder.append("resume", step=trainer.step)
-            if trainer.step == times.total_steps:  # it may have died over its last curves
-                records.draw(final=True)
-        report.say(f"Going on after step {trainer.step} of {times.total_steps}.")
-        return _run(trainer, records, folder, report)
+        with contextlib.closing(records) if records else contextlib.nullcontext():
+            trainer = prepared.trainer(records, report)
+            trainer.load_state_dict(state)
+            if records:
+                folder.append("resume", step=trainer.step)
+                if trainer.step == times.total_steps:  # it may have died over its last curves
+                    records.draw(final=True)
+            report.say(f"Going on after step {trainer.step} of {times.total_steps}.")
+            return _run(trainer, folder, report)
 
 
 def _only_trainer(folder: RunFolder, fabric: Fabric) -> contextlib.AbstractContextManager:
@@ -119,12 +121,8 @@ def _read_description(folder: RunFolder, config: dict[str, Any]) -> tuple[Traini
     return options, metadata, times
 
 
-def _run(trainer: Trainer, records: Records | None, folder: RunFolder, report: Reporter) -> RunFolder:
-    try:
-        trainer.run()
-    finally:
-        if records:
-            records.close()
+def _run(trainer: Trainer, folder: RunFolder, report: Reporter) -> RunFolder:
+    trainer.run()
     best = folder.adapter("best")
     report.result(
         run=str(folder.path),
