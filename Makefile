@@ -8,7 +8,10 @@ BIN := $(VENV)/bin
 WEB_VENV := .venv-web
 WEB_BIN := $(WEB_VENV)/bin
 
-.PHONY: setup demo web test test-web lint clean
+OLD_VENV := .venv-oldest
+OLD_BIN := $(OLD_VENV)/bin
+
+.PHONY: setup demo web test test-web lint audit compat clean
 
 setup: $(VENV)/.ready
 
@@ -39,6 +42,24 @@ test: setup
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive SAMedLib SAMedSlicer
+
+# needs the internet, and what it finds changes with the calendar: so no part of the tests
+audit: setup
+	$(BIN)/uv pip install --quiet --python $(BIN)/python pip-audit
+	$(BIN)/python -m pip_audit --skip-editable
+
+# the oldest packages that pyproject.toml allows, with the tests that need neither 3D Slicer nor MONAI
+compat: $(OLD_VENV)/.ready
+	$(OLD_BIN)/python -m pytest -n auto --dist loadfile --ignore-glob='*test_slicer*' --ignore-glob='*test_web*' \
+		--ignore=Testing/Python/test_other_networks.py
+
+$(OLD_VENV)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(OLD_VENV)
+	$(OLD_BIN)/python -m pip install --quiet uv
+	$(OLD_BIN)/uv pip install --quiet --python $(OLD_BIN)/python --resolution lowest-direct -e . "torch==2.2.*" \
+		"numpy==1.26.*" "pytest>=8" "pytest-xdist>=3.5" "hypothesis>=6.100" "nibabel>=5.2" "pydicom>=2.4"
+	touch $@
 
 clean:
 	rm -rf demo build dist *.egg-info
