@@ -3,7 +3,7 @@
 Against the module that is trained, it
 * has its weights packed once for oneDNN's matrix products, LoRA merged, the scale of attention folded in,
 * computes padded window tokens neither as queries nor through any linear layer: they are keys only, all alike,
-* adds relative positions into a small attention map that stays in the cache and is used again for every head,
+* attends a head at a time in float32; else adds relative positions into a small attention map that stays in the cache,
 * in bfloat16 multiplies in bfloat16 but keeps the residual stream and layer norms in float32.
 """
 
@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from SAMedLib.model import Network, SAMed
-from SAMedLib.model.attention import EncoderBlock, RelativePositionAttention
+from SAMedLib.model.attention import EncoderBlock, RelativePositionAttention, grid_one_hot
+from SAMedLib.model.cpu_attention import attend_head_by_head, is_for_one_head_at_a_time
 from SAMedLib.model.lora import LoRALinear
 from SAMedLib.model.sam import ImageEncoder
 
@@ -187,6 +188,10 @@ class PackedAttention:
         by_row = torch.matmul(q, self.table_h[:rows].transpose(1, 2))
         by_column = torch.matmul(q.transpose(1, 2), self.table_w[:columns].transpose(1, 2)).transpose(1, 2)
         q, by_row, by_column = (t.reshape(len(q), rows * columns, -1) for t in (q, by_row, by_column))
+        if is_for_one_head_at_a_time(q, side * side):
+            q = torch.cat([q, by_row, by_column], dim=-1)
+            k = torch.cat([k, grid_one_hot(side, k).expand(len(k), -1, -1)], dim=-1)
+            return attend_head_by_head(q, k, v).view(shape)
         out = torch.empty_like(q)
         at_once = max(1, _MAP_NUMBERS // (rows * columns * side * side))
         scores = torch.empty(at_once, rows * columns, side * side, dtype=q.dtype)

@@ -59,7 +59,7 @@ class RelativePositionAttention(nn.Module):
         q, k, v = qkv.view(n, tokens, 3, heads, dim).permute(2, 0, 3, 1, 4).unbind(0)  # each [N, heads, tokens, dim]
         rows, columns = self._relative_positions(q.view(n, heads, side, side, dim))
         q = torch.cat([q * dim**-0.5, rows.flatten(2, 3), columns.flatten(2, 3)], dim=-1)
-        k = torch.cat([k, _grid_one_hot(side, k).expand(n, heads, -1, -1)], dim=-1)
+        k = torch.cat([k, grid_one_hot(side, k).expand(n, heads, -1, -1)], dim=-1)
         out = _softmax_attention(q, k, v)
         return out.transpose(1, 2).reshape(n, side, side, width // 3)
 
@@ -92,7 +92,7 @@ class RelativePositionAttention(nn.Module):
 
 def _softmax_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """softmax(q k^T) v for [..., tokens, dim] operands, v narrower than q and k."""
-    if is_for_one_head_at_a_time(q):
+    if is_for_one_head_at_a_time(q, k.shape[-2]):
         return attend_head_by_head(q, k, v)
     if q.is_cpu and (q.requires_grad or q.dtype != torch.float32):
         # on a CPU the fused kernel is slower here: 0.27 against 0.19 s a training step of the embedded model
@@ -108,7 +108,7 @@ def _from_windows(windows: Tensor, size: int, padded: int, original: tuple[int, 
     return grid.reshape(-1, padded, padded, windows.shape[-1])[:, : original[0], : original[1]]
 
 
-def _grid_one_hot(side: int, like: Tensor) -> Tensor:
+def grid_one_hot(side: int, like: Tensor) -> Tensor:
     """[S * S, 2 S]: which row and which column each token of a square grid is in."""
     eye = torch.eye(side, dtype=like.dtype, device=like.device)
     rows = eye[:, None].expand(side, side, side)

@@ -15,22 +15,23 @@ from SAMedLib.onednn import multiplies_with_onednn, multiply
 _FEWEST_PRODUCTS = 1 << 21  # of one head; below, calling once for each costs more than is saved
 
 
-def is_for_one_head_at_a_time(q: Tensor) -> bool:
-    """Whether attention of queries [..., tokens, dim] to as many keys is faster this way."""
-    large = q.shape[-2] ** 2 * q.shape[-1] >= _FEWEST_PRODUCTS
+def is_for_one_head_at_a_time(q: Tensor, keys: int) -> bool:
+    """Whether attention of queries [..., tokens, dim] to so many keys is faster this way."""
+    large = q.shape[-2] * keys * q.shape[-1] >= _FEWEST_PRODUCTS
     return q.is_cpu and q.dtype == torch.float32 and large and multiplies_with_onednn()
 
 
 def attend_head_by_head(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """softmax(q k^T) v for [..., tokens, dim] operands with the same leading sizes; v may be narrower than q and k."""
-    return _ByHead.apply(*(operand.contiguous().flatten(0, -3) for operand in (q, k, v))).view(v.shape)
+    out = _ByHead.apply(*(operand.contiguous().flatten(0, -3) for operand in (q, k, v)))
+    return out.view(*q.shape[:-1], v.shape[-1])
 
 
 class _ByHead(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         needed = any(ctx.needs_input_grad)
-        out = torch.empty(v.shape)
+        out = torch.empty(*q.shape[:-1], v.shape[-1])
         maps = []
         for head in range(len(q)):
             scores = multiply(q[head], k[head])

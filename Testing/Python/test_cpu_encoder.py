@@ -15,7 +15,7 @@ from SAMedLib.evaluation import evaluate_case
 from SAMedLib.imaging.volume import window
 from SAMedLib.inference import Segmenter
 from SAMedLib.inference.cpu_encoder import prepare_for_cpu
-from SAMedLib.model import EncoderConfig, SAMed, load_model
+from SAMedLib.model import EncoderConfig, SAMed, cpu_attention, load_model
 from SAMedLib.model.build import build_network
 from SAMedLib.model.lora import LoRALinear
 from SAMedLib.model.monai_config import UNetConfig
@@ -62,6 +62,20 @@ def test_float32_logits_stay_the_same_for_any_window_and_lora(small_config, enco
         prepared = prepare_for_cpu(model, None, batch_size=2)
         torch.testing.assert_close(logits(prepared, images), expected, atol=1e-5, rtol=0)
         torch.testing.assert_close(logits(prepared, images[:1]), expected[:1], atol=1e-5, rtol=0)
+
+
+@needs_onednn
+def test_attention_head_by_head_keeps_float32_logits(small_config, monkeypatch):
+    encoder = EncoderConfig(128, 2, 2, (1,), window_size=12)  # 14 x 14 tokens, edge windows with fewer queries than keys
+    model = network(dataclasses.replace(small_config, encoder=encoder, image_size=224))
+    images, heads = torch.rand(2, 1, 224, 224), []
+    with monkeypatch.context() as patch:
+        patch.setattr(cpu_attention, "multiplies_with_onednn", lambda: False)
+        expected = logits(model, images)
+    multiply = cpu_attention.multiply
+    monkeypatch.setattr(cpu_attention, "multiply", lambda *operands: heads.append(1) or multiply(*operands))
+    torch.testing.assert_close(logits(prepare_for_cpu(model, None), images), expected, atol=1e-5, rtol=0)
+    assert heads
 
 
 @needs_onednn

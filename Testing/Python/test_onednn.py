@@ -71,9 +71,9 @@ def test_what_comes_out_can_be_added_to_in_place_as_lora_does(multiplied):
 def test_attention_head_by_head_has_the_same_values_and_gradients(width):
     torch.manual_seed(0)
     q, k, v = torch.randn(2, 3, 200, 56), torch.randn(2, 3, 200, 56), torch.randn(2, 3, 200, width)
-    assert is_for_one_head_at_a_time(q)
-    assert not is_for_one_head_at_a_time(q.double())
-    assert not is_for_one_head_at_a_time(q[..., :64, :])
+    assert is_for_one_head_at_a_time(q, 200)
+    assert not is_for_one_head_at_a_time(q.double(), 200)
+    assert not is_for_one_head_at_a_time(q[..., :64, :], 200)
     seed, found = torch.randn_like(v), []
     for operands, attend in (
         ((q, k, v), attend_head_by_head),
