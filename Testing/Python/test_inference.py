@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import torch
 from scipy.ndimage import zoom
 
@@ -13,7 +14,7 @@ from made_ct import OBLIQUE, ORIENTATIONS, direction_of, soft_tissue
 from SAMedLib.errors import Cancelled, SAMedError
 from SAMedLib.events import Reporter
 from SAMedLib.imaging.orientation import restore
-from SAMedLib.imaging.volume import Geometry, Volume, window
+from SAMedLib.imaging.volume import Geometry, Volume, read_volume, window
 from SAMedLib.inference import Segmenter, choose_device, keep_largest, organ_volumes, select_organs
 from SAMedLib.inference.augment import average_probabilities, rotate
 from SAMedLib.model import DecoderConfig, EncoderConfig, SAMed, SAMedConfig
@@ -268,3 +269,25 @@ def test_volumes_are_in_millilitres_and_say_when_an_organ_is_cut():
     assert (volumes["spleen"].voxels, volumes["spleen"].ml, volumes["spleen"].cut) == (8, 4.0, False)
     assert (volumes["liver"].ml, volumes["liver"].cut) == (1.0, True)
     assert (volumes["aorta"].voxels, volumes["aorta"].ml, volumes["aorta"].cut) == (0, 0.0, False)
+
+
+@pytest.mark.parametrize("extension", [".nii.gz", ".nrrd"])
+def test_a_real_ct_in_any_of_the_48_orientations_has_each_label_at_the_same_place(
+    model, shared_data, tmp_path, extension
+):
+    whole = sitk.ReadImage(str(shared_data / "example_ct" / "ct.nii.gz"))
+    scan = sitk.DICOMOrient(whole[:, :, 90:92], "LPS")
+    segmenter = Segmenter(model, device="cpu")
+    wanted = None
+    for code in ORIENTATIONS:
+        path = tmp_path / f"{code}{extension}"
+        sitk.WriteImage(sitk.DICOMOrient(scan, code), str(path))
+        volume = read_volume(path)
+        labels = sitk.GetImageFromArray(segmenter.segment(volume))
+        volume.geometry.apply_to(labels)
+        found = sitk.GetArrayFromImage(sitk.DICOMOrient(labels, "LPS"))
+        wanted = found if wanted is None else wanted
+        assert np.array_equal(found, wanted), code
+    assert len(ORIENTATIONS) == 48
+    assert not np.array_equal(wanted, wanted[:, :, ::-1])  # a mirrored one would be noticed
+    assert len(np.unique(wanted)) > 3
