@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from SAMedLib.command import make_parser, run
 from SAMedLib.errors import SAMedError
@@ -62,7 +63,7 @@ def _work(args: argparse.Namespace, report: Reporter) -> None:
     folder.hold_temporary_files()
 
     def on_ready(port: int) -> None:
-        address = f"http://{_name_of(args.host)}:{port}/?token={token}"
+        address = f"http://{_name_of(args.host)}:{port}/?token={quote(token, safe='')}"
         report.say(f"Open {address}\nWhoever has this address can see the scan. Ctrl-C ends the session.")
         if args.host not in _LOOPBACK:
             report.note(
@@ -85,7 +86,7 @@ def _work(args: argparse.Namespace, report: Reporter) -> None:
 def _name_of(host: str) -> str:
     """What a browser elsewhere calls this computer."""
     if host in ("0.0.0.0", "::"):
-        return socket.getfqdn()
+        return socket.gethostname()
     return f"[{host}]" if ":" in host else host
 
 

@@ -6,7 +6,7 @@ import hmac
 import html
 import secrets
 from collections.abc import Awaitable, Callable
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from aiohttp import web
 
@@ -91,7 +91,7 @@ class Guard:
         return hmac.compare_digest(request.query.get("token", "").encode(), self._token.encode())
 
     def _offer(self) -> str:
-        action = html.escape(f"{NEW_SESSION}?token={self._token}")
+        action = html.escape(f"{NEW_SESSION}?token={quote(self._token, safe='')}")
         return (
             f'<form method="post" action="{action}"><button>Delete its data and start a new session</button></form>'
             "<p>To go on with it instead, open it in the browser that it was started in.</p>"

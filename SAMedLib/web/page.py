@@ -70,7 +70,8 @@ def _scan() -> None:
 
 
 def _alert(text: str, kind: str, **options: Any) -> None:
-    v3.VAlert(text, type=kind, variant="tonal", density="compact", classes="my-2 text-body-2", icon=False, **options)
+    classes = f"{kind} my-2 text-body-2"
+    v3.VAlert(text, type=kind, variant="tonal", density="compact", classes=classes, icon=False, **options)
 
 
 def _segment(workbench: Workbench) -> None:

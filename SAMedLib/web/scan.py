@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from SAMedSlicerLib.ArrayVolume import addVolume
 _MOST_VOXELS = 1_500_000_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scan:
     """A CT that is open.
 
@@ -35,13 +35,11 @@ def read_scan(path: Path) -> Volume:
         SAMedError: if it is no CT that can be opened; the file is named as the user knows it, without its folder.
     """
     try:
-        if path.is_file():
-            size = read_geometry(path).size if _has_three_axes(path) else (0, 0, 0)
-            if size[0] * size[1] * size[2] > _MOST_VOXELS:
-                raise SAMedError(f"{path} has {' x '.join(map(str, size))} voxels; crop it first.")
-        return read_volume(path)
+        check_size(path)
+        volume = read_volume(path)
     except SAMedError as error:
         raise SAMedError(without_folder(str(error), path)) from error
+    return replace(volume, notes=tuple(without_folder(note, path) for note in volume.notes))
 
 
 def add_scan(scene: Any, volume: Volume) -> Scan:
@@ -51,14 +49,18 @@ def add_scan(scene: Any, volume: Volume) -> Scan:
     return Scan(volume, node)
 
 
+def check_size(path: Path) -> None:
+    """Raises SAMedError if a file says that it holds more voxels than any CT has; looks at its header only."""
+    if not path.is_file():
+        return
+    try:
+        size = read_geometry(path).size
+    except SAMedError:  # reading it says better what it is
+        return
+    if size[0] * size[1] * size[2] > _MOST_VOXELS:
+        raise SAMedError(f"{path} has {' x '.join(map(str, size))} voxels; crop it first.")
+
+
 def without_folder(text: str, path: Path) -> str:
     """A sentence about a file, or about one beside it, without the temporary folder that only the server knows."""
     return text.replace(f"{path.parent}/", "").replace(str(path.parent), "the upload")
-
-
-def _has_three_axes(path: Path) -> bool:
-    try:
-        read_geometry(path)
-    except SAMedError:  # reading it says better what it is
-        return False
-    return True

@@ -21,7 +21,6 @@ from SAMedLib.web.private_folder import PrivateFolder
 from SAMedLib.web.scan import Scan, add_scan, read_scan
 from SAMedLib.web.views import Views
 from SAMedLib.web.widgets import Button, ProgressBar, StatusLine
-from SAMedSlicerLib.InputVolume import checkVolume
 from SAMedSlicerLib.JobStrip import JobStrip
 from SAMedSlicerLib.ModelCatalog import ModelCatalog, ModelChoice
 from SAMedSlicerLib.OrganSize import organSizes
@@ -52,6 +51,7 @@ class Workbench:
         self._scan: Scan | None = None
         self._segmentation: Any = None
         self._label_set: LabelSet | None = None
+        self._next_label_set: LabelSet | None = None
         self._reference: np.ndarray | None = None
         self._reading = False
         self.session = 0  # counts users; what one of them began does not reach the next
@@ -78,20 +78,14 @@ class Workbench:
         Raises:
             SAMedError: if it is none; what was open stays. Also while a segmentation goes on.
         """
-        volume = await self._read(read_scan, path)
-        if volume is not None:
-            self.show(add_scan(self._views.scene, volume))
+        self.show(add_scan(self._views.scene, await self._read(read_scan, path)))
 
     def show(self, scan: Scan) -> None:
         """Take a scan of the scene as the one to work on."""
         self._forget_scan(keep=scan)
         self._scan = scan
         self._views.show(scan.node)
-        try:
-            doubts = checkVolume(scan.node)
-        except SAMedError as error:
-            doubts = [str(error)]
-        self._state.notes = [*scan.volume.notes, *doubts]
+        self._state.notes = list(scan.volume.notes)
         self.status.text = ""
         self._update()
 
@@ -140,14 +134,14 @@ class Workbench:
         model = self._models.get(self._state.model)
         if self._scan is None or model is None or self._reading or self._flow.busy:
             return
-        self._label_set = model.labels or LabelSet.from_names(model.title, model.organs)
+        label_set = model.labels or LabelSet.from_names(model.title, model.organs)
         self.editing.choose("", "")
         if self.editing.edited:  # a new node: the writer would keep what was edited beside the new organs
             self._segmentation.RemoveAttribute("SAMed.Model")
         request = SegmentRequest(model.key, device=self._device)
-        run = SceneRun(
-            [VolumeCase(self._scan.node)], request, self._label_set, self._host.temporaryFolder(), self._host.confirm
-        )
+        folder, case = self._host.temporaryFolder(), VolumeCase(self._scan.node)
+        run = SceneRun([case], request, label_set, folder, self._host.confirm)
+        self._next_label_set = label_set  # until there is a result, the earlier one keeps its own
         self._flow.start(run)
         self._update()
 
@@ -156,7 +150,7 @@ class Workbench:
         if run.results and run.shown is not None:
             if self._segmentation not in (None, run.shown):
                 self._views.scene.RemoveNode(self._segmentation)
-            self._segmentation = run.shown
+            self._segmentation, self._label_set = run.shown, self._next_label_set
             self.organs.show(run.results[0].sizes, run.shown)
             self.editing.begin(run.shown, self._scan.node, self._state.surfaces)
             self._views.centre_surfaces()

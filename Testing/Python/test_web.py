@@ -21,7 +21,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from SAMedLib.web.guard import NEW_SESSION, Guard
 from SAMedLib.web.uploads import plain_name, receive
 
-TOKEN = "correct-horse-battery"
+TOKEN = "correct horse & battery"
+SHOWN = "token=correct%20horse%20%26%20battery"
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def door():
 def test_nothing_is_served_without_the_token(door):
     async def visit(browser):
         stranger = browser()
-        for path in ("/", "/scan", "/?token=", "/?token=wrong", f"/scan?token={TOKEN}x", "/nowhere", NEW_SESSION):
+        for path in ("/", "/scan", "/?token=", "/?token=wrong", f"/scan?{SHOWN}x", "/nowhere", NEW_SESSION):
             answer = await stranger.get(path)
             assert answer.status == 403
             assert "patient" not in await answer.text()
@@ -86,7 +87,7 @@ def test_nothing_is_served_without_the_token(door):
 def test_the_token_opens_the_door_once_and_leaves_the_address(door):
     async def visit(browser):
         mine = browser()
-        answer = await mine.get(f"/?token={TOKEN}", allow_redirects=False)
+        answer = await mine.get(f"/?{SHOWN}", allow_redirects=False)
         assert (answer.status, answer.headers["Location"]) == (303, "/")
         cookie = next(iter(SimpleCookie(answer.headers["Set-Cookie"]).values()))
         assert cookie["httponly"]
@@ -101,7 +102,7 @@ def test_the_token_opens_the_door_once_and_leaves_the_address(door):
 def test_every_answer_forbids_other_hosts(door):
     async def visit(browser):
         mine = browser()
-        for path in ("/scan", f"/?token={TOKEN}", "/scan"):
+        for path in ("/scan", f"/?{SHOWN}", "/scan"):
             policy = (await mine.get(path)).headers["Content-Security-Policy"]
             assert "default-src 'self'" in policy
             assert "http" not in policy
@@ -113,7 +114,7 @@ def test_every_answer_forbids_other_hosts(door):
 def test_another_page_in_the_same_browser_cannot_act_for_the_user(door):
     async def visit(browser):
         mine = browser()
-        await mine.get(f"/?token={TOKEN}")
+        await mine.get(f"/?{SHOWN}")
         for origin in ("http://evil.example", "http://127.0.0.1:1", "null"):
             assert (await mine.get("/scan", headers={"Origin": origin})).status == 403
         own = f"http://{mine.host}:{mine.port}"
@@ -125,10 +126,10 @@ def test_another_page_in_the_same_browser_cannot_act_for_the_user(door):
 def test_a_second_browser_waits_while_the_first_is_there(door):
     async def visit(browser):
         mine, other = browser(), browser()
-        await mine.get(f"/?token={TOKEN}")
+        await mine.get(f"/?{SHOWN}")
         socket = await mine.ws_connect("/ws")
         for method in ("get", "post"):
-            answer = await getattr(other, method)(f"{NEW_SESSION}?token={TOKEN}")
+            answer = await getattr(other, method)(f"{NEW_SESSION}?{SHOWN}")
             assert answer.status == 409
             assert "another browser" in await answer.text()
         assert door.wiped == []
@@ -140,13 +141,14 @@ def test_a_second_browser_waits_while_the_first_is_there(door):
 def test_a_new_user_gets_in_only_after_everything_was_deleted(door):
     async def visit(browser):
         mine, other = browser(), browser()
-        await mine.get(f"/?token={TOKEN}")
+        await mine.get(f"/?{SHOWN}")
         await (await mine.ws_connect("/ws")).close()
         await asyncio.sleep(0.05)
-        asked = await other.get(f"/?token={TOKEN}")  # a preview of the link must not end a session
+        asked = await other.get(f"/?{SHOWN}")  # a preview of the link must not end a session
         assert (asked.status, door.wiped) == (409, [])
+        assert f"{NEW_SESSION}?{SHOWN}" in await asked.text()
         assert (await mine.get("/scan")).status == 200
-        begun = await other.post(f"{NEW_SESSION}?token={TOKEN}")
+        begun = await other.post(f"{NEW_SESSION}?{SHOWN}")
         assert (begun.status, door.wiped) == (200, [True])
         assert (await mine.get("/scan")).status == 403
 

@@ -20,6 +20,8 @@ from web_browser import browsing, coloured, open_page, picture_of, running, send
 
 REASON = web_browser.reason_not_to_browse()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=REASON or "")
+# a few bytes that ask for 18 TB
+_HUGE = b"NRRD0004\ntype: short\ndimension: 3\nsizes: 100000 100000 1000\nencoding: gzip\nendian: little\n\n\x1f\x8b"
 ORGANS = ["spleen", "right kidney", "left kidney", "gallbladder", "liver", "stomach", "aorta", "pancreas"]
 
 
@@ -121,7 +123,7 @@ def test_a_scan_is_shown_before_anything_is_segmented(page, ct):
     assert page.locator("#notice").count() == 0
     for view in ("Green", "Yellow", "Red"):
         wait_until(lambda view=view: picture_of(page, view)[40:-40].max() > 150)  # bone
-        assert coloured(page, view) < 0.001
+        wait_until(lambda view=view: coloured(page, view) < 0.001)  # pictures come a moment later
     assert page.locator("#result").count() == 0
 
 
@@ -268,6 +270,7 @@ def test_no_torch_in_the_process_that_serves(segmented, server):
     [
         ("letter.txt", b"Dear colleague", "letter.txt"),
         ("broken.nii.gz", b"\x1f\x8b\x08broken", "broken.nii.gz"),
+        ("huge.nrrd", _HUGE, "huge.nrrd has 100000 x 100000 x 1000 voxels"),
         ("large.nrrd", b"0" * 20_500_000, "at most 20 MB"),
     ],
 )
@@ -286,6 +289,14 @@ def test_a_bad_file_gets_a_sentence_and_what_was_open_stays(page, server, ct, tm
     assert said.endswith(".")
     assert str(server.temporary) not in said
     assert page.inner_text("#scan").startswith("patient one")
+
+
+def test_doubts_about_a_scan_are_told_under_its_own_name(page, server, phantom, tmp_path):
+    send(page, _written(phantom.volume, phantom.volume.array + 1024, tmp_path / "shifted.nii.gz"))
+    wait_until(lambda: "shifted" in page.inner_text("#scan"))
+    notes = page.locator(".v-alert.warning").all_inner_texts()
+    assert any("shifted.nii.gz" in note for note in notes)
+    assert str(server.temporary) not in page.inner_text("body")
 
 
 def test_uploads_are_not_kept(segmented, server):
