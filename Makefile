@@ -58,7 +58,7 @@ $(OLD_VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(OLD_VENV)
 	$(OLD_BIN)/python -m pip install --quiet uv
 	$(OLD_BIN)/uv pip install --quiet --python $(OLD_BIN)/python --resolution lowest-direct -e . "torch==2.2.*" \
-		"numpy==1.26.*" "pytest>=8" "pytest-xdist>=3.5" "hypothesis>=6.100" "nibabel>=5.2" "pydicom>=2.4"
+		"numpy==1.26.*" "pytest>=8" "pytest-xdist>=3.5" "hypothesis>=6.100" "nibabel>=5.2" "pydicom>=3"
 	touch $@
 
 clean:

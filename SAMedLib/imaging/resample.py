@@ -67,6 +67,8 @@ def zoom_cubic(images: Tensor, size: tuple[int, int]) -> Tensor:
         [..., height, width] of the same dtype, on the same device.
     """
     height, width = images.shape[-2:]
+    if not images.numel():  # before PyTorch 2.3 products of nothing fail
+        return images.new_empty((*images.shape[:-2], *size))
     multiply_rows, multiply_columns = _products(images)
     with _without_autocast(images.device.type):
         if width != size[1]:

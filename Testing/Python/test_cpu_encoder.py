@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -101,6 +102,7 @@ def test_threads_can_share_a_prepared_model(small_config):
     assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
 
 
+@pytest.mark.skipif(not find_spec("monai"), reason="needs MONAI")
 def test_other_networks_and_other_builds_of_pytorch_go_on_as_they_are(small_config, monkeypatch):
     assert prepare_for_cpu(build_network(UNetConfig(image_size=64)), None) is None
     model, volume = network(small_config), np.random.default_rng(0).random((2, 80, 80), np.float32)
