@@ -67,7 +67,9 @@ def test_float32_logits_stay_the_same_for_any_window_and_lora(small_config, enco
 
 @needs_onednn
 def test_attention_head_by_head_keeps_float32_logits(small_config, monkeypatch):
-    encoder = EncoderConfig(128, 2, 2, (1,), window_size=12)  # 14 x 14 tokens, edge windows with fewer queries than keys
+    encoder = EncoderConfig(
+        128, 2, 2, (1,), window_size=12
+    )  # 14 x 14 tokens, edge windows with fewer queries than keys
     model = network(dataclasses.replace(small_config, encoder=encoder, image_size=224))
     images, heads = torch.rand(2, 1, 224, 224), []
     with monkeypatch.context() as patch:

@@ -103,7 +103,9 @@ def test_means_are_over_cases_first_and_then_over_organs():
 def test_the_bootstrap_interval_agrees_with_scipys_and_never_changes():
     values = np.random.default_rng(3).beta(8, 2, size=30)
     estimate = overall(values[:, np.newaxis], interval=True)
-    theirs = stats.bootstrap((values,), np.mean, n_resamples=20000, method="percentile", random_state=np.random.default_rng(1)).confidence_interval
+    theirs = stats.bootstrap(
+        (values,), np.mean, n_resamples=20000, method="percentile", random_state=np.random.default_rng(1)
+    ).confidence_interval
     width = theirs.high - theirs.low
     assert estimate.low == pytest.approx(theirs.low, abs=0.08 * width)
     assert estimate.high == pytest.approx(theirs.high, abs=0.08 * width)

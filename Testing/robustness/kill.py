@@ -27,7 +27,7 @@ def main() -> int:
     from killing import kill_until_through
 
     print(f"{'work':<14}{'kills':>8}{'while writing':>16}{'got through':>14}{'files lost':>13}", flush=True)
-    wrong: list[str] = []
+    wrong = 0
     for work in args.work:
         with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as home:
             os.environ["SAMED_HOME"] = home  # not the user's weights and slices
@@ -35,8 +35,9 @@ def main() -> int:
                 found = kill_until_through(make, args.kills, random.Random(args.seed))
         counts = f"{found.kills:>8}{found.while_writing:>16}{found.got_through:>14}{len(found.wrong):>13}"
         print(f"{work:<14}{counts}", flush=True)
-        wrong += [f"{work}: {problem}" for problem in found.wrong]
-    print("\n".join(wrong))
+        for problem in found.wrong:
+            print(f"  {problem}", flush=True)
+        wrong += len(found.wrong)
     return 1 if wrong else 0
 
 
