@@ -28,6 +28,7 @@ from SAMedLib.events import Reporter
 from SAMedLib.imaging.resample import zoom_cubic
 from SAMedLib.imaging.volume import Geometry, write_array
 from SAMedLib.inference import Segmenter
+from SAMedLib.inference.devices import default_batch_size
 from SAMedLib.model import SAMed, SAMedConfig
 from SAMedLib.organs import SYNAPSE
 from SAMedLib.training.batches import Batches
@@ -123,7 +124,7 @@ def measure_zoom(setting: Setting, report: Reporter) -> Result:
     """The two cubic zooms before the network."""
     config = setting.config
     sides = [config.slice_size, config.image_size]
-    at_once = setting.batch_size or 4
+    at_once = setting.batch_size or default_batch_size(setting.device, config.image_size)
     images = smooth_slices(at_once, _CT_SIDE)
     there = torch.from_numpy(images).to(setting.device)
 
