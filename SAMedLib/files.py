@@ -83,12 +83,12 @@ def _settle(temporary: Path) -> None:
 @contextlib.contextmanager
 def working_folder(parent: Path) -> Iterator[Path]:
     """A hidden folder in `parent` for files that are not finished; what killed processes left in theirs is removed."""
-    _sweep(parent)
+    remove_leftovers(parent)
     with tempfile.TemporaryDirectory(prefix=f"{_WORKING}{_here()}-{os.getpid()}-", dir=parent) as folder:
         yield Path(folder)
 
 
-def _sweep(parent: Path) -> None:
+def remove_leftovers(parent: Path) -> None:
     """Remove the working folders of processes of this computer that are gone; once per folder and process."""
     if (parent.absolute(), os.getpid()) in _swept:
         return

@@ -16,7 +16,7 @@ import numpy as np
 
 from SAMedLib.data.dataset_index import INDEX_NAME, CaseFiles, read_cases, read_index, read_labels_of, write_index
 from SAMedLib.errors import SAMedError
-from SAMedLib.files import write_together
+from SAMedLib.files import remove_leftovers, write_together
 from SAMedLib.imaging.grids import grid_differences
 from SAMedLib.imaging.volume import Volume, read_labels, read_volume, write_array
 from SAMedLib.organs import LabelSet
@@ -147,6 +147,8 @@ def open_or_create(folder: Path | str, label_set: LabelSet) -> DatasetFolder:
                 "file_ending": _NEW_ENDING,
             },
         )
+    for parent in (folder / "imagesTr", folder / "labelsTr"):
+        remove_leftovers(parent)
     dataset = DatasetFolder.open(folder)
     if dataset.label_set.names != label_set.names:
         raise SAMedError(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from SAMedLib.data.folders import DatasetFolder, open_or_create, write_case
+from SAMedLib.data.folders import DatasetFolder, open_or_create, refresh_index, write_case
 from SAMedLib.data.segments import find_label, is_segmentation, read_segments, read_values, segment_names
 from SAMedLib.errors import SAMedError
 from SAMedLib.events import SILENT, Reporter
@@ -86,6 +86,8 @@ def collect_segmentations(
             report.note(note)
         write_case(output, name, scan, array, label_set)
         added.append(name)
+    if not added:  # who was killed over the last case did not count it
+        refresh_index(output)
     report.progress(_STAGE, len(pairs), len(pairs))
     return added
 
