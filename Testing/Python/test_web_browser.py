@@ -119,8 +119,8 @@ def _table_is_right(page, expected) -> None:
 
 def test_a_scan_is_shown_before_anything_is_segmented(page, ct):
     send(page, ct)
-    assert page.inner_text("#scan").split("\n")[0] == "patient one"
-    assert page.locator("#notice").count() == 0
+    wait_until(lambda: page.inner_text("#scan").split("\n")[0] == "patient one")
+    wait_until(lambda: page.locator("#result, #notice").count() == 0)  # of the scan before
     for view in ("Green", "Yellow", "Red"):
         wait_until(lambda view=view: picture_of(page, view)[40:-40].max() > 150)  # bone
         wait_until(lambda view=view: coloured(page, view) < 0.001)  # pictures come a moment later
