@@ -36,7 +36,6 @@ def test_it_is_small_and_says_what_it_is(segmenter):
     assert metadata.demonstration
     assert metadata.label_set == SYNAPSE
     assert metadata.base is None
-    assert metadata.provenance["training"]["augmentation"] == "strong"
     assert all(case.startswith("phantom_") for case in metadata.provenance["data"]["training"]["cases"])
 
 
@@ -49,12 +48,12 @@ def test_its_name_means_it_even_where_a_folder_is_called_so(tmp_path, monkeypatc
 
 
 def test_it_segments_phantoms_that_it_never_saw(segmenter):
-    """The card's mean over 20 phantoms is 78 %."""
+    """The card's mean over 20 phantoms is 88 %."""
     means = []
     for seed in (100_001, 100_004, 100_008):
         phantom = make_phantom(seed, in_plane=192, num_slices=20, coverage="full")
         means.append(np.mean(list(organ_dice(segmenter.segment(phantom.volume), phantom.labels).values())))
-    assert np.mean(means) > 0.7
+    assert np.mean(means) > 0.82
 
 
 def test_it_finds_liver_and_spleen_in_a_contrast_ct_with_empty_uids(segmenter, shared_data):
