@@ -110,7 +110,7 @@ def _from_windows(windows: Tensor, size: int, padded: int, original: tuple[int, 
 
 def grid_one_hot(side: int, like: Tensor) -> Tensor:
     """[S * S, 2 S]: which row and which column each token of a square grid is in."""
-    eye = torch.eye(side, dtype=like.dtype, device=like.device)
+    eye = torch.eye(side, device=like.device).to(like.dtype)  # PyTorch 2.2 makes none of bfloat16 itself
     rows = eye[:, None].expand(side, side, side)
     columns = eye[None].expand(side, side, side)
     return torch.cat([rows, columns], dim=-1).view(side * side, 2 * side)
