@@ -20,7 +20,7 @@ from typing import Any
 
 from SAMedLib.errors import SAMedError
 from SAMedLib.events import to_json_line
-from SAMedLib.files import write_then_rename
+from SAMedLib.files import remove_leftovers, write_then_rename
 
 _DESCRIPTION = {"options", "model", "base_path", "data", "timetable", "parts"}
 
@@ -61,6 +61,8 @@ class RunFolder:
         from filelock import FileLock, Timeout
 
         self.path.mkdir(parents=True, exist_ok=True)
+        for folder in (self.path, self.figures):  # a run that was at its end writes there no more
+            remove_leftovers(folder)
         lock = FileLock(self.path / ".lock")
         try:
             lock.acquire(timeout=0)
