@@ -120,7 +120,8 @@ def test_bfloat16_costs_the_embedded_model_hardly_anything():
     exact, fast = (Segmenter(model, "cpu", precision) for precision in ("fp32", "bf16"))
     phantom = make_phantom(100_001, in_plane=192, num_slices=8, coverage="full")
     slices = torch.from_numpy(window(phantom.volume.array[2:6, ::2, ::2], *model.metadata.window))[:, None]
-    images = torch.nn.functional.interpolate(slices.float(), (256, 256), mode="bilinear")
+    side = model.config.image_size
+    images = torch.nn.functional.interpolate(slices.float(), (side, side), mode="bilinear")
     with torch.inference_mode():
         expected = exact.logits(images)
         error = (fast.logits(images) - expected).square().mean().sqrt()
