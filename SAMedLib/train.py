@@ -107,6 +107,13 @@ def _parser() -> argparse.ArgumentParser:
         model, "image-size", "pixels of the network's input", default="512, tiny 256, others 224", type=int, metavar="S"
     )
     add(model, "slice-size", "pixels that slices have before", default="224, tiny 256", type=int, metavar="S")
+    add(
+        model,
+        "align-corners",
+        "enlarge masks on the grid of the training's labels, which is more exact",
+        default="no, as published",
+        action=argparse.BooleanOptionalAction,
+    )
 
     course = parser.add_argument_group("training")
     add(course, "epochs", "stop after these", type=int, metavar="N")

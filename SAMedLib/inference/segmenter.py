@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from SAMedLib.errors import SAMedError, is_out_of_memory
@@ -151,8 +150,7 @@ class Segmenter:
 
     def _probabilities(self, images: Tensor) -> Tensor:
         """[B, 1, S, S] -> softmax [B, K, S, S], float32."""
-        masks = F.interpolate(self.logits(images), images.shape[-2:], mode="bilinear", align_corners=False)
-        return torch.softmax(masks, dim=1)
+        return torch.softmax(self.model.masks(self.logits(images)), dim=1)
 
     def logits(self, images: Tensor) -> Tensor:
         """What the network says of images on its device, [B, 1, S, S] -> [B, K, L, L], in this segmenter's precision.

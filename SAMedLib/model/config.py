@@ -146,6 +146,8 @@ class SAMedConfig:
         lora_targets: which projections of every encoder block get LoRA, of q, k, v, o; () leaves the encoder as it is.
         encoder_tuning: "lora" (weights frozen, LoRA trained) or "full" (all weights trained, no LoRA).
         decoder_tuning: "full" (SAMed), "lora" (SAMed_s: LoRA in the two-way transformer, the rest trained), "frozen".
+        align_corners: enlarge logits on the grid on which training makes labels smaller, corner on corner. Published:
+            False; masks then lie 1.5 pixels further in at the image's edges, less towards its middle.
     """
 
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
@@ -157,6 +159,7 @@ class SAMedConfig:
     lora_targets: tuple[str, ...] = ("q", "v")
     encoder_tuning: str = "lora"
     decoder_tuning: str = "full"
+    align_corners: bool = False
 
     network: ClassVar[str] = "samed"
     title: ClassVar[str] = "SAMed"
@@ -165,6 +168,7 @@ class SAMedConfig:
         object.__setattr__(self, "lora_targets", canonical_targets(self.lora_targets, self.encoder_tuning))
         check_choice(self, "encoder_tuning", ENCODER_TUNING)
         check_choice(self, "decoder_tuning", DECODER_TUNING)
+        check_choice(self, "align_corners", (False, True))
         check_whole("The model", self, image_size=1, slice_size=1, num_classes=2, rank=1)
         if self.image_size % PATCH_SIZE:
             raise SAMedError(f"Image size {self.image_size} is no multiple of {PATCH_SIZE}; choose one.")

@@ -59,7 +59,7 @@ class MonaiNetwork(Network):
 
     def forward(self, images: Tensor) -> SAMedOutput:
         logits = self.low_res_logits(images)
-        return SAMedOutput(logits, logits, None)
+        return SAMedOutput(logits, self.masks(logits), None)
 
     def low_res_logits(self, images: Tensor) -> Tensor:
         """[B, 1, S, S] -> [B, K, S, S]."""
@@ -67,6 +67,10 @@ class MonaiNetwork(Network):
         if images.ndim != 4 or tuple(images.shape[1:]) != (1, size, size):
             raise ValueError(f"images have shape {tuple(images.shape)}; the network takes [B, 1, {size}, {size}]")
         return self.network(images)
+
+    def masks(self, low_res_logits: Tensor) -> Tensor:
+        """As they are: they have the image's size."""
+        return low_res_logits
 
     def load_base(self, path: str | Path) -> None:
         raise SAMedError(f"{self.config.title} does not build on SAM weights such as {path}; leave the base out.")

@@ -62,6 +62,10 @@ class Network(nn.Module):
         """[B, 1, S, S] -> [B, K, L, L], L being config.logits_size: what the loss is computed on."""
 
     @abstractmethod
+    def masks(self, low_res_logits: Tensor) -> Tensor:
+        """[B, K, L, L] -> [B, K, S, S]: those logits at the image's size."""
+
+    @abstractmethod
     def load_base(self, path: str | Path) -> None:
         """Take pretrained weights. Raises SAMedError if they do not fit, or the network has no such."""
 

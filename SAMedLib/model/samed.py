@@ -62,12 +62,16 @@ class SAMed(Network):
             ValueError: if the images have another shape.
         """
         low_res_logits, iou_predictions = self._predict(images)
-        masks = F.interpolate(low_res_logits, images.shape[-2:], mode="bilinear", align_corners=False)
-        return SAMedOutput(low_res_logits, masks, iou_predictions)
+        return SAMedOutput(low_res_logits, self.masks(low_res_logits), iou_predictions)
 
     def low_res_logits(self, images: Tensor) -> Tensor:
         """[B, 1 or 3, S, S] -> [B, K, S/4, S/4]: what the loss needs, without the upsampling."""
         return self._predict(images)[0]
+
+    def masks(self, low_res_logits: Tensor) -> Tensor:
+        """[B, K, S/4, S/4] -> [B, K, S, S], bilinearly."""
+        size, align_corners = (self.config.image_size,) * 2, self.config.align_corners
+        return F.interpolate(low_res_logits, size, mode="bilinear", align_corners=align_corners)
 
     def _predict(self, images: Tensor) -> tuple[Tensor, Tensor]:
         size = self.config.image_size

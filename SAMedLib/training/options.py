@@ -52,8 +52,8 @@ class TrainingOptions:
         base: SAM weights, a path or a registry name. None: what `start` names, or the registry's of this size.
         start: model to go on from: a registry name, an adapter file, or a run folder.
         init: "base", or "scratch" for no pretrained weights at all.
-        rank, lora_targets, encoder_tuning, decoder_tuning, image_size, slice_size: see SAMedConfig, or that of the
-            network. None: those of `start`, or the published ones.
+        rank, lora_targets, encoder_tuning, decoder_tuning, image_size, slice_size, align_corners: see SAMedConfig, or
+            that of the network. None: those of `start`, or the published ones.
         epochs: stop after these.
         max_epochs: epochs at which the rate would reach zero; None: 5/4 of where the run stops (200 for 160).
         max_steps: stop after these, if that is earlier.
@@ -92,6 +92,7 @@ class TrainingOptions:
     decoder_tuning: str | None = None
     image_size: int | None = None
     slice_size: int | None = None
+    align_corners: bool | None = None
     epochs: int = 160
     max_epochs: int | None = None
     max_steps: int | None = None

@@ -22,7 +22,7 @@ from SAMedLib.training.network_size import MODEL_SIZES, size_fields
 from SAMedLib.training.options import TrainingOptions
 from SAMedLib.weights import store
 
-_TUNABLE = ("rank", "lora_targets", "encoder_tuning", "decoder_tuning", "image_size", "slice_size")
+_TUNABLE = ("rank", "lora_targets", "encoder_tuning", "decoder_tuning", "image_size", "slice_size", "align_corners")
 
 
 @dataclass(frozen=True)
@@ -183,9 +183,8 @@ def _tuned(config: NetworkConfig, options: TrainingOptions) -> NetworkConfig:
     given = {name: getattr(options, name) for name in _TUNABLE if getattr(options, name) is not None}
     known = {field.name for field in dataclasses.fields(config)}
     if strange := [name for name in given if name not in known]:
-        raise SAMedError(
-            f"{config.title} has no attention to put LoRA into; leave out --{strange[0].replace('_', '-')}."
-        )
+        why = "predicts at the image's size" if strange[0] == "align_corners" else "has no attention to put LoRA into"
+        raise SAMedError(f"{config.title} {why}; leave out --{strange[0].replace('_', '-')}.")
     if given.get("encoder_tuning") == "lora" and not config.lora_targets:
         given.setdefault("lora_targets", ("q", "v"))
     return dataclasses.replace(config, **given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -65,6 +66,19 @@ def test_labels_are_the_published_protocols(model, size):
     assert ours.dtype == np.uint8
     assert len(np.unique(theirs)) > 1
     assert (ours == theirs).mean() >= 0.9999
+
+
+def test_masks_are_enlarged_as_the_model_says():
+    torch.manual_seed(0)
+    model = SAMed(dataclasses.replace(CONFIG, align_corners=True)).eval()
+    volume = np.random.default_rng(0).random((2, 48, 48), dtype=np.float32)
+    with torch.no_grad():
+        logits = model.low_res_logits(
+            torch.from_numpy(np.stack([zoom(image, 64 / 48, order=3) for image in volume]))[:, None]
+        )
+    aligned = torch.nn.functional.interpolate(logits, (64, 64), mode="bilinear", align_corners=True)
+    expected = zoom(aligned.argmax(dim=1).numpy(), (1, 48 / 64, 48 / 64), order=0)
+    assert (Segmenter(model, device="cpu").predict(volume) == expected).mean() >= 0.999
 
 
 def test_the_batch_size_changes_nothing(model):

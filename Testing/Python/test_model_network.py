@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from SAMedLib.data.augment import to_network_size
 from SAMedLib.errors import SAMedError
 from SAMedLib.model import DecoderConfig, EncoderConfig, SAMed, SAMedConfig
 from SAMedLib.model.lora import LoRALinear
@@ -224,3 +225,19 @@ def test_the_whole_of_segment_anything_can_be_imported_beside_it():
     segment_anything = pytest.importorskip("segment_anything", reason="segment_anything needs torchvision")
     ours, theirs = ImageEncoderViT.__init__.__code__, segment_anything.modeling.ImageEncoderViT.__init__.__code__
     assert (ours.co_filename, ours.co_code) == (theirs.co_filename, theirs.co_code)
+
+
+@pytest.mark.parametrize(("align_corners", "least", "most"), [(True, -0.2, 0.2), (False, 1.3, 1.7)])
+def test_aligned_masks_lie_where_the_labels_of_training_lie(align_corners, least, most):
+    """Edges near the image's border, made smaller as training does and enlarged as the network's masks are."""
+    size = 384
+    model = SAMed(dataclasses.replace(SAMedConfig.tiny(), image_size=size, align_corners=align_corners))
+    wider = []
+    for width in range(8, 40):
+        for outside in (slice(0, width), slice(size - width, size)):
+            labels = torch.zeros(1, size, size, dtype=torch.uint8)
+            labels[:, :, outside] = 1
+            _, low_res = to_network_size(torch.zeros(1, size, size), labels, model.config)
+            logits = torch.nn.functional.one_hot(low_res, 2).permute(0, 3, 1, 2).float()
+            wider.append(float(model.masks(logits)[0, 1, 0].sum()) - width)
+    assert least <= np.mean(wider) <= most
