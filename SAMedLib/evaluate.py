@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     how.add_argument("--tolerance", type=float, default=2.0, help="of the surface Dice, in the protocol's unit")
     how.add_argument("--engine", choices=("fast", "medpy"), default="fast", help="medpy: same numbers, slowly")
     how.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
-    how.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="of the model")
+    how.add_argument("--precision", choices=("auto", "fp32", "bf16", "int8"), default="auto", help="of the model")
     how.add_argument("--batch-size", type=int, metavar="N", help="slices at once (default: by device)")
     how.add_argument("--tta", action="store_true", help="average over small rotations of each slice")
     output = parser.add_argument_group("output, beside the table")

@@ -4,7 +4,8 @@ Against the module that is trained, it
 * has its weights packed once for oneDNN's matrix products, LoRA merged, the scale of attention folded in,
 * computes padded window tokens neither as queries nor through any linear layer: they are keys only, all alike,
 * attends a head at a time in float32; else adds relative positions into a small attention map that stays in the cache,
-* in bfloat16 multiplies in bfloat16 but keeps the residual stream and layer norms in float32.
+* in bfloat16 multiplies in bfloat16 but keeps the residual stream and layer norms in float32,
+* in int8 multiplies weights in int8 and attends in bfloat16, or in float32 where the CPU has no bfloat16.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from SAMedLib.inference.packed_linear import multiplies, pack
 from SAMedLib.model import Network, SAMed
 from SAMedLib.model.attention import EncoderBlock, RelativePositionAttention, grid_one_hot
 from SAMedLib.model.cpu_attention import attend_head_by_head, is_for_one_head_at_a_time
@@ -24,54 +26,28 @@ from SAMedLib.model.sam import ImageEncoder
 _MAP_NUMBERS = 1 << 20  # of an attention map at a time, so that it stays in the cache
 
 
-def prepare_for_cpu(model: Network, dtype: torch.dtype | None, batch_size: int = 1) -> Network | None:
-    """A model that shares `model`'s weights but for an encoder as fast as this CPU allows; `model` is not changed.
+def prepare_for_cpu(model: Network, dtype: torch.dtype, batch_size: int = 1, in_place: bool = False) -> Network | None:
+    """A model that shares `model`'s weights but for an encoder as fast as this CPU allows.
 
     The encoder's weights are copied as they are now, merged or not.
 
     Args:
-        dtype: what matrices are multiplied in, None for float32.
+        dtype: what linear layers multiply in: float32, bfloat16 or int8.
         batch_size: how many slices will usually come at once; other numbers work too.
+        in_place: `model` itself gets that encoder, block after block, so that its weights are never held twice; it can
+            then be neither trained nor saved. Otherwise it is not changed.
 
     Returns:
         None where there is nothing to gain: another network than SAMed, or a PyTorch without oneDNN.
     """
-    dtype = dtype or torch.float32
-    if not isinstance(model, SAMed) or not _multiplies_packed(dtype):
+    if not isinstance(model, SAMed) or not multiplies(dtype):
         return None
-    prepared = copy.copy(model)
-    prepared._modules = {**model._modules, "image_encoder": CPUEncoder(model.image_encoder, dtype, batch_size)}
+    prepared = model
+    if not in_place:
+        prepared = copy.copy(model)
+        prepared._modules = dict(model._modules)
+    prepared.image_encoder = CPUEncoder(model.image_encoder, dtype, batch_size, in_place)
     return prepared
-
-
-def _multiplies_packed(dtype: torch.dtype) -> bool:
-    """Whether this PyTorch and CPU multiply by packed weights of this dtype."""
-    if not torch.backends.mkldnn.is_available():
-        return False
-    try:
-        if dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-            return False
-        with torch.inference_mode():
-            linear = PackedLinear(torch.eye(16), torch.ones(16), 4, dtype)
-            return bool(torch.equal(linear(torch.ones(4, 16, dtype=dtype)).float(), torch.full((4, 16), 2.0)))
-    except (AttributeError, RuntimeError, TypeError):  # the operations are PyTorch's own and not documented
-        return False
-
-
-class PackedLinear:
-    """A linear layer, and GELU if wanted, with weights in oneDNN's own layout.
-
-    Args:
-        rows: for how many rows of input the layout is chosen; any number works.
-    """
-
-    def __init__(self, weight: Tensor, bias: Tensor, rows: int, dtype: torch.dtype, gelu: bool = False) -> None:
-        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.to(dtype).contiguous(), rows)
-        self.bias = bias.to(dtype)
-        self.activation = ("gelu", [], "none") if gelu else ("none", [], "")
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, *self.activation)
 
 
 @dataclass(frozen=True)
@@ -97,20 +73,29 @@ def _arrange(grid: int, size: int) -> tuple[list[Windows], Tensor]:
 
 
 class CPUEncoder(nn.Module):
-    """ImageEncoder, for inference on a CPU. Keeps nothing between calls, so threads can share it."""
+    """ImageEncoder, for inference on a CPU. Keeps nothing between calls, so threads can share it.
 
-    def __init__(self, encoder: ImageEncoder, dtype: torch.dtype, batch_size: int) -> None:
+    Args:
+        encoder: what it is made from; with `empty` it has no blocks afterwards.
+    """
+
+    def __init__(self, encoder: ImageEncoder, dtype: torch.dtype, batch_size: int, empty: bool = False) -> None:
         super().__init__()
         self.embed, self.neck = encoder.embed, encoder.neck
         self.pos_embed = encoder.pos_embed.detach().flatten(1, 2)
         self.grid = grid = encoder.pos_embed.shape[1]
-        size = max(block.attn.window_size for block in encoder.blocks)  # they have the same, or 0
+        blocks = list(encoder.blocks)
+        if empty:
+            encoder.blocks = nn.ModuleList()
+        size = max(block.attn.window_size for block in blocks)  # they have the same, or 0
         windows, self.order = _arrange(grid, size or grid)
         self.original_order = torch.argsort(self.order)
         whole, rows = [Windows(1, grid, grid, grid)], batch_size * grid**2
-        self.steps = [
-            PackedBlock(block, windows if block.attn.window_size else whole, rows, dtype) for block in encoder.blocks
-        ]
+        self.steps = []
+        blocks.reverse()
+        while blocks:  # a block's own weights go before the next one's are packed
+            block = blocks.pop()
+            self.steps.append(PackedBlock(block, windows if block.attn.window_size else whole, rows, dtype))
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
@@ -136,16 +121,17 @@ class PackedBlock:
 
     def __init__(self, block: EncoderBlock, windows: list[Windows], rows: int, dtype: torch.dtype) -> None:
         self.by_window = bool(block.attn.window_size)
-        self.norm1, self.norm2, self.dtype = block.norm1, block.norm2, dtype
+        self.norm1, self.norm2 = block.norm1, block.norm2
+        self.of_norm = torch.float32 if dtype == torch.int8 else dtype
         self.attention = PackedAttention(block.attn, windows, rows, dtype)
         lin1, lin2 = block.mlp.lin1, block.mlp.lin2
-        self.lin1 = PackedLinear(lin1.weight.detach(), lin1.bias.detach(), rows, dtype, gelu=True)
-        self.lin2 = PackedLinear(lin2.weight.detach(), lin2.bias.detach(), rows, dtype)
+        self.lin1 = pack(lin1.weight.detach(), lin1.bias.detach(), rows, dtype, gelu=True)
+        self.lin2 = pack(lin2.weight.detach(), lin2.bias.detach(), rows, dtype, by_token=True)
 
     def __call__(self, x: Tensor) -> None:
         """[B, N, C], changed in place."""
-        x += self.attention(self.norm1(x).to(self.dtype))
-        x += self.lin2(self.lin1(self.norm2(x).to(self.dtype)))
+        x += self.attention(self.norm1(x).to(self.of_norm))
+        x += self.lin2(self.lin1(self.norm2(x).to(self.of_norm)))
 
 
 class PackedAttention:
@@ -159,17 +145,20 @@ class PackedAttention:
         weight, bias = _merged(attention.qkv), attention.qkv.bias.detach().clone()
         weight[:width] *= scale
         bias[:width] *= scale
-        self.qkv = PackedLinear(weight, bias, rows, dtype)
-        self.proj = PackedLinear(_merged(attention.proj), attention.proj.bias.detach(), rows, dtype)
-        self.table_h, self.table_w = ((table.detach() / scale).to(dtype) for table in attention.tables())
+        self.qkv = pack(weight, bias, rows, dtype)
+        self.proj = pack(_merged(attention.proj), attention.proj.bias.detach(), rows, dtype, by_token=True)
+        self.dtype = dtype
+        if dtype == torch.int8:
+            self.dtype = torch.bfloat16 if multiplies(torch.bfloat16) else torch.float32
+        self.table_h, self.table_w = ((table.detach() / scale).to(self.dtype) for table in attention.tables())
         # a padded token is zero after the layer norm, so its key and value are the projection's bias
-        _, self.pad_key, self.pad_value = bias.to(dtype).view(3, self.heads, 1, 1, self.dim).unbind(0)
+        _, self.pad_key, self.pad_value = bias.to(self.dtype).view(3, self.heads, 1, 1, self.dim).unbind(0)
 
     def __call__(self, x: Tensor) -> Tensor:
         """[B, N, C] -> [B, N, C]."""
         batch, tokens, _ = x.shape
-        qkv = self.qkv(x).view(batch, tokens, 3, self.heads, self.dim)
-        out = torch.empty(batch, tokens, self.heads, self.dim, dtype=x.dtype)
+        qkv = self.qkv(x).to(self.dtype).view(batch, tokens, 3, self.heads, self.dim)
+        out = torch.empty(batch, tokens, self.heads, self.dim, dtype=self.dtype)
         start = 0
         for windows in self.windows:
             end = start + windows.count * windows.rows * windows.columns

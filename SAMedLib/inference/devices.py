@@ -9,7 +9,7 @@ import torch
 from SAMedLib.errors import SAMedError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-PRECISIONS = ("auto", "fp32", "bf16")
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.int8}
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -36,21 +36,25 @@ def choose_device(name: str = "auto") -> torch.device:
     return torch.device(kind)
 
 
-def choose_autocast(precision: str, device: torch.device) -> torch.dtype | None:
-    """The dtype to autocast to, None for full float32.
+def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """What the network's large matrices are multiplied in: float32, bfloat16, or int8.
 
     "auto" is bfloat16 on GPUs that compute in it, float32 elsewhere: on the CPU exactness comes first.
 
     Raises:
         SAMedError: if the precision is unknown, or the device cannot do it.
     """
+    if precision == "auto":
+        in_bfloat16 = device.type == "cuda" and _computes_in_bf16(device)
+        return torch.bfloat16 if in_bfloat16 else torch.float32
     if precision not in PRECISIONS:
-        raise SAMedError(f"There is no precision called {precision!r}; choose from {', '.join(PRECISIONS)}.")
+        choices = ", ".join(("auto", *PRECISIONS))
+        raise SAMedError(f"There is no precision called {precision!r}; choose from {choices}.")
     if precision == "bf16" and device.type == "mps":
         raise SAMedError("bf16 needs a CUDA GPU or the CPU; use --precision fp32 on MPS.")
-    if precision == "bf16" or (precision == "auto" and device.type == "cuda" and _computes_in_bf16(device)):
-        return torch.bfloat16
-    return None
+    if precision == "int8" and device.type != "cpu":
+        raise SAMedError("int8 is for the CPU; use --device cpu, or another --precision.")
+    return PRECISIONS[precision]
 
 
 def default_batch_size(device: torch.device, image_size: int) -> int:

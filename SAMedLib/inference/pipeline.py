@@ -134,6 +134,7 @@ def describe(metadata: ModelMetadata, choices: Choices, segmenter: Segmenter) ->
         "labels": {label.name: label.value for label in metadata.label_set},
         "organs": list(choices.organs) or list(metadata.label_set.names),
         "keep_largest": choices.keep_largest,
+        "precision": str(segmenter.dtype).removeprefix("torch."),
         "test_time_augmentation": segmenter.tta,
         "model_metadata": facts,
     }

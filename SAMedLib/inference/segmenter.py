@@ -17,8 +17,8 @@ from SAMedLib.imaging.volume import Volume, window
 from SAMedLib.inference.augment import average_probabilities
 from SAMedLib.inference.cpu_encoder import prepare_for_cpu
 from SAMedLib.inference.devices import (
-    choose_autocast,
     choose_device,
+    choose_dtype,
     default_batch_size,
     free_memory,
 )
@@ -31,10 +31,15 @@ class Segmenter:
     Args:
         model: moved to the device and put into eval mode; on the CPU its weights count as they are now.
         device: "auto" (CUDA, then MPS, then the CPU) or a device's name.
-        precision: "auto" (bfloat16 autocast on GPUs that compute in it, else float32), "fp32" or "bf16".
+        precision: "auto" (bfloat16 on GPUs that compute in it, else float32), "fp32", "bf16", or "int8" (CPU only).
         batch_size: slices at once, None for a default that suits the device. Halved when memory runs out; when a
             single slice does not fit, the work goes on on the CPU.
         tta: average over small rotations, and over mirror images if the model was trained on them (`augment.py`).
+        spare_memory: the model is for this segmenter alone, which may replace parts of it by faster ones. Otherwise it
+            stays as it is and the CPU's encoder is a copy.
+
+    Attributes:
+        dtype: what is multiplied in.
 
     Raises:
         SAMedError: if the device or the precision is not available.
@@ -47,14 +52,16 @@ class Segmenter:
         precision: str = "auto",
         batch_size: int | None = None,
         tta: bool = False,
+        spare_memory: bool = False,
     ) -> None:
         if batch_size is not None and batch_size < 1:
             raise SAMedError(f"The batch size is {batch_size}; it must be at least 1.")
         self.device = choose_device(device)
         self.precision = precision
-        self.autocast = choose_autocast(precision, self.device)
+        self.dtype = choose_dtype(precision, self.device)
         self.batch_size = batch_size or default_batch_size(self.device, model.config.image_size)
         self.tta = tta
+        self._spare_memory = spare_memory
         self.model = model.to(self.device).eval()
         self._prepare()
 
@@ -159,14 +166,24 @@ class Segmenter:
         """
         if self._prepared is not None:
             return self._prepared.low_res_logits(images)
-        with torch.autocast(self.device.type, self.autocast) if self.autocast else contextlib.nullcontext():
+        mixed = self.dtype == torch.bfloat16
+        with torch.autocast(self.device.type, self.dtype) if mixed else contextlib.nullcontext():
             return self.model.low_res_logits(images).float()
 
     def _prepare(self) -> None:
-        """Give the model a faster encoder on the CPU, where there is one."""
+        """Give the model a faster encoder on the CPU, where there is one.
+
+        Raises:
+            SAMedError: if only that could do what is asked for.
+        """
         self._prepared = None
         if self.device.type == "cpu":
-            self._prepared = prepare_for_cpu(self.model, self.autocast, self.batch_size)
+            self._prepared = prepare_for_cpu(self.model, self.dtype, self.batch_size, in_place=self._spare_memory)
+        if self.dtype == torch.int8 and self._prepared is None:
+            raise SAMedError(
+                "int8 needs a SAMed model, a CPU with VNNI instructions and PyTorch 2.4 or newer; "
+                "use --precision bf16 or fp32."
+            )
 
     @property
     def _knows_mirror_images(self) -> bool:
@@ -187,7 +204,7 @@ class Segmenter:
         elif self.device.type != "cpu":
             report.note(f"One slice does not fit the memory of {self.device}; going on on the CPU.")
             self.device = torch.device("cpu")
-            self.autocast = choose_autocast(self.precision, self.device)
+            self.dtype = choose_dtype(self.precision, self.device)
             self.model.to(self.device)
             self._prepare()
         else:
