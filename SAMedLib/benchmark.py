@@ -13,7 +13,8 @@ from SAMedLib.errors import SAMedError, is_out_of_memory
 from SAMedLib.events import Reporter
 from SAMedLib.files import check_writable, write_then_rename
 
-TASKS = ("slice", "zoom", "augmentation", "training", "evaluation", "start")
+TASKS = ("slice", "peak", "zoom", "augmentation", "training", "evaluation", "start", "alternative")
+_NOT_QUICK = {"alternative"}
 _QUICK_ROUNDS = 3
 _QUICK_VOLUME = (48, 192, 192)
 
@@ -25,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
         "nothing is downloaded. ViT-B on a CPU takes about ten minutes.",
     )
     options.add_argument("--quick", action="store_true", help="the embedded model's size, small volumes: a minute")
-    options.add_argument("--only", type=_tasks, default=TASKS, metavar="A,B", help=f"of {', '.join(TASKS)}")
+    options.add_argument("--only", type=_tasks, metavar="A,B", help=f"of {', '.join(TASKS)}")
     options.add_argument(
         "--size", choices=("vit_b", "vit_l", "vit_h", "tiny"), help="of the network; vit_b, or tiny with --quick"
     )
@@ -65,11 +66,13 @@ def _work(args: argparse.Namespace, report: Reporter) -> None:
             raise SAMedError(f"{path} must end in {extension}.")
         if path:
             check_writable(path)
-    report.progress("benchmark", 0, len(args.only), "starting")
+    chosen = args.only or tuple(task for task in TASKS if not (args.quick and task in _NOT_QUICK))
+    report.progress("benchmark", 0, len(chosen), "starting")
     import torch
 
     from SAMedLib.benchmarks import report as reports
-    from SAMedLib.benchmarks.tasks import FULL_VOLUME, MEASURES, Setting
+    from SAMedLib.benchmarks.measures import MEASURES
+    from SAMedLib.benchmarks.tasks import FULL_VOLUME, LeftOut, Setting
     from SAMedLib.inference import choose_device
     from SAMedLib.model import EncoderConfig, SAMedConfig
     from SAMedLib.training.memory import keep_freed_memory
@@ -93,9 +96,11 @@ def _work(args: argparse.Namespace, report: Reporter) -> None:
     of = reports.machine(device)
     report.say(reports.heading(of))
     results = []
-    for task in args.only:
+    for task in chosen:
         try:
             results.append(MEASURES[task](setting, report))
+        except LeftOut as reason:
+            report.note(f"{task} is left out: {reason}.")
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise

@@ -98,7 +98,7 @@ def whole_scan(results: Sequence[Result]) -> dict[str, tuple[float, float]]:
 
 def chart(results: Sequence[Result], of: dict[str, Any]) -> Figure:
     """Bars: how many times as fast as the published algorithm, on a logarithmic axis."""
-    bars = [(result, row) for result in results for row in result.rows if row.times_clock is not None]
+    bars = [(result, row) for result in results for row in result.rows if _is_a_bar(result, row)]
     figure = Figure(figsize=(8.5, 1.7 + 0.42 * max(1, len(bars))), layout="constrained")
     axis = figure.subplots()
     half = 0.38
@@ -131,6 +131,10 @@ def chart(results: Sequence[Result], of: dict[str, Any]) -> Figure:
     if bars:
         figure.legend(frameon=False, fontsize="small", loc="outside lower right", ncols=2)
     return figure
+
+
+def _is_a_bar(result: Result, row: Row) -> bool:
+    return result.yardstick == PUBLISHED and row.times_clock is not None
 
 
 def _line(row: Row) -> str:

@@ -7,7 +7,6 @@ import os
 import random
 import sys
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -29,6 +28,7 @@ from SAMedLib.imaging.resample import zoom_cubic
 from SAMedLib.imaging.volume import Geometry, write_array
 from SAMedLib.inference import Segmenter
 from SAMedLib.inference.devices import default_batch_size
+from SAMedLib.inference.packed_linear import multiplies
 from SAMedLib.model import SAMed, SAMedConfig
 from SAMedLib.organs import SYNAPSE
 from SAMedLib.training.batches import Batches
@@ -42,6 +42,10 @@ FULL_VOLUME = (148, 512, 512)  # a scan of the published test set
 _CT_SIDE = 512
 _LEARNING_RATE = 1e-3
 _SAMPLES = 12  # that one process of the published training loads for a step
+
+
+class LeftOut(Exception):
+    """A task cannot be measured here; says why."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,8 @@ class Setting:
 
     @property
     def precisions(self) -> tuple[str, ...]:
+        if self.device.type == "cpu" and multiplies(torch.int8):
+            return ("fp32", "bf16", "int8")
         return ("fp32",) if self.device.type == "mps" else ("fp32", "bf16")
 
     @property
@@ -78,13 +84,22 @@ class Setting:
 
 @dataclass(frozen=True)
 class Result:
-    """Attributes: task, what was done, what the times are for, the measured ways, how equal their results are."""
+    """What came of a task.
+
+    Attributes:
+        task, title: its name, and what was done.
+        unit: what the times are for.
+        rows: the measured ways.
+        remarks: how equal their results are, and what else is to be known.
+        yardstick: the way that the others are measured against.
+    """
 
     task: str
     title: str
     unit: str
     rows: tuple[Row, ...]
     remarks: tuple[str, ...] = ()
+    yardstick: str = PUBLISHED
 
 
 def measure_slice(setting: Setting, report: Reporter) -> Result:
@@ -103,7 +118,7 @@ def measure_slice(setting: Setting, report: Reporter) -> Result:
     ways = [Way(PUBLISHED, lambda: published.segment_slice(images[0]))]
     ways += [Way(name, partial(segmenter.predict, images), at_once) for name, segmenter in ours.items()]
     rows = take_turns(ways, setting.rounds or 5, setting.device, "slice", report, setting.warm_up)
-    title = f"one slice of {_CT_SIDE} x {_CT_SIDE} to labels, {_network(setting)}, ours {at_once} at once"
+    title = f"one slice of {_CT_SIDE} x {_CT_SIDE} to labels, {network_name(setting)}, ours {at_once} at once"
     return Result("slice", title, "slice", rows, tuple(remarks))
 
 
@@ -176,7 +191,9 @@ def measure_training(setting: Setting, report: Reporter) -> Result:
     model = random_network(config)
     published = plain.PlainTraining(plain.PlainSAMed(copy.deepcopy(model).to(device)))
     trainers = {
-        precision: _trainer(setting, copy.deepcopy(model), precision, times) for precision in setting.precisions
+        precision: _trainer(setting, copy.deepcopy(model), precision, times)
+        for precision in setting.precisions
+        if precision != "int8"
     }
     parts = _training_batches(setting).parts(0, 1)
     losses: dict[str, list[float]] = {name: [] for name in (PUBLISHED, *trainers)}
@@ -193,7 +210,7 @@ def measure_training(setting: Setting, report: Reporter) -> Result:
     rows = take_turns(ways, setting.rounds or 3, device, "training", report, setting.warm_up)
     curve = ", ".join(f"{name} {values[0]:.5f} to {values[-1]:.5f}" for name, values in losses.items())
     remark = f"loss of the first to that of step {len(losses[PUBLISHED])}: {curve}"
-    title = f"a training step on {batch} slices, {_network(setting)}"
+    title = f"a training step on {batch} slices, {network_name(setting)}"
     return Result("training", title, "step", rows, (remark,))
 
 
@@ -260,16 +277,6 @@ def measure_start(setting: Setting, report: Reporter) -> Result:
     return Result("start", "commands from start to end, embedded model", "command", rows)
 
 
-MEASURES: dict[str, Callable[[Setting, Reporter], Result]] = {
-    "slice": measure_slice,
-    "zoom": measure_zoom,
-    "augmentation": measure_augmentation,
-    "training": measure_training,
-    "evaluation": measure_evaluation,
-    "start": measure_start,
-}
-
-
-def _network(setting: Setting) -> str:
+def network_name(setting: Setting) -> str:
     name = setting.size if setting.size == "tiny" else f"ViT-{setting.size[-1].upper()}"
     return f"{name} at {setting.config.image_size} pixels"

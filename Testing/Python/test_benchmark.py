@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import random
+import re
+import sys
 import time
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import torch
 
 from SAMedLib.benchmark import main
-from SAMedLib.benchmarks import plain, tasks
+from SAMedLib.benchmarks import alternative, plain, tasks
 from SAMedLib.benchmarks.made_up import organ_labels, random_network, smooth_slices
+from SAMedLib.benchmarks.peak import encoder_gflop
 from SAMedLib.benchmarks.report import summary
 from SAMedLib.benchmarks.tasks import FULL_VOLUME, Result
 from SAMedLib.benchmarks.timing import Row, Way, take_turns
@@ -145,6 +149,39 @@ def test_the_command_tells_a_table_draws_a_chart_and_writes_json(tmp_path, capsy
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_network_is_put_beside_the_peak_of_this_machine(capsys):
+    assert main(["--quick", "--only", "peak", "--rounds", "1", "--batch-size", "1", "--device", "cpu"]) == 0
+    said = capsys.readouterr().out
+    assert "fp32 product" in said
+    shares = [int(share) for share in re.findall(r"GFLOP/s, (\d+) %", said)]
+    assert len(shares) >= 2
+    assert all(0 < share <= 150 for share in shares)  # a loaded machine may disturb the one more than the other
+
+
+def test_operations_are_counted_as_in_published_counts():
+    assert encoder_gflop(SAMedConfig()) == pytest.approx(194.5, rel=0.02)  # the reference's, without padded tokens
+    assert encoder_gflop(SAMedConfig(encoder=EncoderConfig.vit_h())) == pytest.approx(1344, rel=0.02)
+
+
+@pytest.mark.skipif(not find_spec("monai"), reason="needs MONAI")
+def test_the_alternative_is_measured_in_the_same_run(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(alternative, "_FEATURES", (4, 8, 8, 8, 8))
+    monkeypatch.setattr(alternative, "_PATCH", (32, 32, 32))
+    arguments = ["--quick", "--only", "alternative", "--rounds", "1", "--batch-size", "1", "--device", "cpu"]
+    assert main([*arguments, "--chart", str(tmp_path / "chart.png")]) == 0
+    said = capsys.readouterr().out
+    assert "nnU-Net at 3 mm" in said
+    assert "x is against it" in said
+
+
+def test_without_monai_the_alternative_is_left_out(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "monai.networks.nets", None)
+    assert main(["--quick", "--only", "alternative", "--device", "cpu"]) == 0
+    assert 'alternative is left out: the network to compare with needs MONAI: pip install "samed[monai]".' in (
+        capsys.readouterr().err
+    )
+
+
 def test_the_start_of_commands_is_measured_in_processes_of_their_own(capfd):
     assert main(["--only", "start", "--rounds", "1", "--device", "cpu", "--events"]) == 0
     *_, result = map(json.loads, capfd.readouterr().out.splitlines())
@@ -176,7 +213,7 @@ def test_a_whole_scan_is_added_up_only_from_what_was_measured():
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["--only", "slice,nonsense"], 2, "choose from slice, zoom"),
+        (["--only", "slice,nonsense"], 2, "choose from slice, peak"),
         (["--rounds", "0"], 2, "'0' is not a number of at least 1"),
         (["--chart", "chart.pdf"], 1, "chart.pdf must end in .png"),
         (["--json", "figures.txt"], 1, "figures.txt must end in .json"),
