@@ -45,6 +45,14 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument("--batch-size", type=int, metavar="N", help="slices at once")
     options.add_argument("--tta", action="store_true", help="average over rotated (and mirrored) copies; slower")
+    options.add_argument(
+        "--stride",
+        type=int,
+        default=1,
+        metavar="N",
+        help="look at every N-th slice first, and at others only where organs reach them; for scans of much more than "
+        "the abdomen (default: 1, every slice)",
+    )
     options.add_argument("--organs", type=_names, default=(), metavar="A,B", help="only these organs")
     options.add_argument("--keep-largest", action="store_true", help="only the largest component of each organ")
     options.add_argument("--series", metavar="NUMBER_OR_UID", help="which series of a DICOM folder")
@@ -91,7 +99,9 @@ def _work(args: argparse.Namespace, report: Reporter) -> None:
     report.progress("loading the model", 0, 1)
     model = load_model(args.model, base=args.base)
     model.metadata.label_set.select(args.organs)
-    segmenter = Segmenter(model, args.device, args.precision, args.batch_size, args.tta, spare_memory=True)
+    segmenter = Segmenter(
+        model, args.device, args.precision, args.batch_size, args.tta, stride=args.stride, spare_memory=True
+    )
     report.progress("loading the model", 1, 1)
     choices = Choices(_model_name(args.model), args.organs, args.keep_largest, args.series, args.frame)
     if into_folder:

@@ -136,6 +136,7 @@ def describe(metadata: ModelMetadata, choices: Choices, segmenter: Segmenter) ->
         "keep_largest": choices.keep_largest,
         "precision": str(segmenter.dtype).removeprefix("torch."),
         "test_time_augmentation": segmenter.tta,
+        "stride": segmenter.stride,
         "model_metadata": facts,
     }
 

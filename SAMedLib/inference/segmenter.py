@@ -22,6 +22,7 @@ from SAMedLib.inference.devices import (
     default_batch_size,
     free_memory,
 )
+from SAMedLib.inference.slice_order import SliceOrder
 from SAMedLib.model import Network
 
 
@@ -35,6 +36,8 @@ class Segmenter:
         batch_size: slices at once, None for a default that suits the device. Halved when memory runs out; when a
             single slice does not fit, the work goes on on the CPU.
         tta: average over small rotations, and over mirror images if the model was trained on them (`augment.py`).
+        stride: look at every so many slices first, and at others only where organs reach them; see SliceOrder.
+            Slices left out have confidence 0.
         spare_memory: the model is for this segmenter alone, which may replace parts of it by faster ones. Otherwise it
             stays as it is and the CPU's encoder is a copy.
 
@@ -52,15 +55,19 @@ class Segmenter:
         precision: str = "auto",
         batch_size: int | None = None,
         tta: bool = False,
+        stride: int = 1,
         spare_memory: bool = False,
     ) -> None:
         if batch_size is not None and batch_size < 1:
             raise SAMedError(f"The batch size is {batch_size}; it must be at least 1.")
+        if stride < 1:
+            raise SAMedError(f"The stride is {stride}; it must be at least 1, which leaves no slice out.")
         self.device = choose_device(device)
         self.precision = precision
         self.dtype = choose_dtype(precision, self.device)
         self.batch_size = batch_size or default_batch_size(self.device, model.config.image_size)
         self.tta = tta
+        self.stride = stride
         self._spare_memory = spare_memory
         self.model = model.to(self.device).eval()
         self._prepare()
@@ -117,11 +124,10 @@ class Segmenter:
         """Batch after batch; only the labels, and the confidence if wanted, are held for the whole volume."""
         labels = np.zeros(slices.shape, dtype=np.uint8)
         confidence = np.zeros(slices.shape, dtype=np.float32) if with_confidence else None
-        done, total = 0, len(slices)
+        order, total = SliceOrder(len(slices), self.stride), len(slices)
         report.progress("segmenting", 0, total)
-        while done < total:
-            end = min(done + self.batch_size, total)
-            batch = np.ascontiguousarray(prepare(slices[done:end]))
+        while (places := order.following(self.batch_size)).size:
+            batch = np.ascontiguousarray(prepare(slices[places]))
             try:
                 chosen, sureness = self._segment_batch(batch, with_confidence)
             except (RuntimeError, MemoryError) as error:
@@ -131,11 +137,13 @@ class Segmenter:
             if chosen is None:  # outside the except block, where the failed tensors are no longer referred to
                 self._need_less_memory(report)
                 continue
-            labels[done:end] = chosen
+            labels[places] = chosen
             if confidence is not None:
-                confidence[done:end] = sureness
-            done = end
-            report.progress("segmenting", done, total)
+                confidence[places] = sureness
+            order.note(places, chosen.any(axis=(1, 2)))
+            report.progress("segmenting", order.done, total)
+        if order.done < total:
+            report.progress("segmenting", total, total)
         return labels, confidence
 
     @torch.inference_mode()

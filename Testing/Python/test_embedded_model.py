@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -54,6 +55,16 @@ def test_it_segments_phantoms_that_it_never_saw(segmenter):
         phantom = make_phantom(seed, in_plane=192, num_slices=20, coverage="full")
         means.append(np.mean(list(organ_dice(segmenter.segment(phantom.volume), phantom.labels).values())))
     assert np.mean(means) > 0.82
+
+
+def test_a_stride_leaves_slices_of_a_real_ct_out_and_no_label_changes(segmenter, shared_data):
+    scan = read_volume(shared_data / "example_ct" / "ct.nii.gz")
+    lower = dataclasses.replace(scan, array=scan.array[:44])  # hips and the lower abdomen
+    sparing, slices = Segmenter(segmenter.model, device="cpu", stride=4), []
+    logits = sparing.logits
+    sparing.logits = lambda images: slices.append(len(images)) or logits(images)
+    assert np.array_equal(sparing.segment(lower), segmenter.segment(lower))
+    assert sum(slices) < 0.8 * len(lower.array)
 
 
 def test_it_finds_liver_and_spleen_in_a_contrast_ct_with_empty_uids(segmenter, shared_data):

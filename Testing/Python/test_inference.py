@@ -18,6 +18,7 @@ from SAMedLib.imaging.orientation import restore
 from SAMedLib.imaging.volume import Geometry, Volume, read_volume, window
 from SAMedLib.inference import Segmenter, choose_device, keep_largest, organ_volumes, select_organs
 from SAMedLib.inference.augment import average_probabilities, rotate
+from SAMedLib.inference.slice_order import SliceOrder
 from SAMedLib.model import DecoderConfig, EncoderConfig, SAMed, SAMedConfig
 from SAMedLib.organs import SYNAPSE
 
@@ -79,6 +80,39 @@ def test_masks_are_enlarged_as_the_model_says():
     aligned = torch.nn.functional.interpolate(logits, (64, 64), mode="bilinear", align_corners=True)
     expected = zoom(aligned.argmax(dim=1).numpy(), (1, 48 / 64, 48 / 64), order=0)
     assert (Segmenter(model, device="cpu").predict(volume) == expected).mean() >= 0.999
+
+
+def visited(holds: list[int], stride: int, batch: int = 2) -> list[int]:
+    """Slices that are segmented, in a scan in which these hold an organ (1) or not (0)."""
+    order, holds, seen = SliceOrder(len(holds), stride), np.array(holds, dtype=bool), []
+    while (places := order.following(batch)).size:
+        seen += places.tolist()
+        order.note(places, holds[places])
+    assert len(set(seen)) == len(seen) == order.done
+    return seen
+
+
+def test_without_a_stride_every_slice_is_segmented_in_order():
+    assert visited([0, 1, 0, 0, 0], 1) == [0, 1, 2, 3, 4]
+    assert visited([], 1) == []
+
+
+def test_with_a_stride_every_slice_that_an_organ_reaches_is_segmented():
+    legs, trunk = [0] * 12, [1] * 9
+    seen = visited([*legs, *trunk, *legs], 4)
+    assert {11, 21, *range(12, 21)} <= set(seen)  # to the first empty slice on both sides
+    assert seen[:2] == [0, 4]
+    assert len(seen) < 20  # of 33
+    assert set(visited([*legs, 0, 1, 0, *legs], 4)).isdisjoint({13})  # thinner than the stride, and alone
+    assert visited([0, 0, 1], 2) == [0, 2, 1]
+
+
+@pytest.mark.parametrize("stride", [2, 5])
+def test_labels_with_a_stride_are_those_of_every_slice_where_organs_reach(model, stride):
+    volume = np.random.default_rng(2).random((11, 48, 48), dtype=np.float32)
+    expected = Segmenter(model, device="cpu").predict(volume)
+    assert expected.any(axis=(1, 2)).all()
+    assert np.array_equal(Segmenter(model, device="cpu", stride=stride).predict(volume), expected)
 
 
 def test_the_batch_size_changes_nothing(model):
