@@ -109,7 +109,10 @@ set(SAMedLib_SCRIPTS
   SAMedLib/__main__.py
   SAMedLib/benchmark.py
   SAMedLib/benchmarks/__init__.py
+  SAMedLib/benchmarks/alternative.py
   SAMedLib/benchmarks/made_up.py
+  SAMedLib/benchmarks/measures.py
+  SAMedLib/benchmarks/peak.py
   SAMedLib/benchmarks/plain.py
   SAMedLib/benchmarks/report.py
   SAMedLib/benchmarks/tasks.py
@@ -189,9 +192,11 @@ set(SAMedLib_SCRIPTS
   SAMedLib/inference/cases.py
   SAMedLib/inference/cpu_encoder.py
   SAMedLib/inference/devices.py
+  SAMedLib/inference/packed_linear.py
   SAMedLib/inference/pipeline.py
   SAMedLib/inference/postprocess.py
   SAMedLib/inference/segmenter.py
+  SAMedLib/inference/slice_order.py
   SAMedLib/inference/survey.py
   SAMedLib/inference/tables.py
   SAMedLib/model/__init__.py
