@@ -54,13 +54,15 @@ def run(
     """
     args = parser.parse_args(argv)
     previous = _treat_termination_as_interrupt()
+    one_of_several = int(os.environ.get("RANK", "0")) > 0  # torchrun's first process speaks for all
     try:
-        with reporter(args.events, args.stop_file, silent=int(os.environ.get("RANK", "0")) > 0) as report:
+        with reporter(args.events, args.stop_file, silent=one_of_several) as report:
             try:
                 work(args, report)
                 return DONE
             except (Cancelled, KeyboardInterrupt):
-                report.error("Cancelled.")
+                if not one_of_several:
+                    report.error("Cancelled.")
                 return CANCELLED
             except SAMedError as error:
                 return _fail(report, str(error))

@@ -42,6 +42,7 @@ class Reporter:
         self._wanted = wanted
         self._bar = None
         self._stage: str | None = None
+        self._message = ""
 
     @property
     def stop_requested(self) -> bool:
@@ -61,6 +62,20 @@ class Reporter:
             self._emit("progress", stage=stage, done=done, total=total, message=message)
         else:
             self._draw_bar(stage, done, total, message)
+
+    def progress_within(self, stage: str, done: int, total: int, message: str = "") -> None:
+        """As `progress`, for a part of the unit that is being worked on.
+
+        A person sees it at the end of the line that is there, so that there is one line for the whole.
+        """
+        self.check_cancelled()
+        if self._silent:
+            return
+        if self._stream:
+            self._emit("progress", stage=stage, done=done, total=total, message=message)
+        elif self._bar is not None:
+            self._bar.set_postfix_str(f"{self._message}, {stage} {done}/{total}", refresh=False)
+            self._bar.update(0)
 
     def metric(self, step: int, **values: Any) -> None:
         """Numbers measured at a training step, for curves."""
@@ -82,19 +97,16 @@ class Reporter:
 
     def say(self, text: str) -> None:
         """Text for a person: standard output, or standard error when standard output carries events."""
-        if self._silent:
-            return
-        self.close()
-        print(text, file=sys.stderr if self._stream else sys.stdout, flush=True)
+        if not self._silent:
+            self._print(text, sys.stderr if self._stream else sys.stdout)
 
     def note(self, text: str) -> None:
         """A remark beside the result (a fallback, a skipped file): standard error, and an event."""
         if self._silent:
             return
-        self.close()
         if self._stream:
             self._emit("note", message=text)
-        print(text, file=sys.stderr, flush=True)
+        self._print(text, sys.stderr)
 
     def close(self) -> None:
         if self._bar is not None:
@@ -107,13 +119,25 @@ class Reporter:
         self._stream.write(to_json_line({"event": event, **values}))
         self._stream.flush()
 
+    def _print(self, text: str, stream: TextIO) -> None:
+        """Above the bar, which stays the last line and goes on with its estimate."""
+        if self._bar is not None:
+            self._bar.clear()
+        print(text, file=stream, flush=True)
+        if self._bar is not None:
+            self._bar.refresh()
+
     def _draw_bar(self, stage: str, done: int, total: int, message: str) -> None:
         from tqdm import tqdm
 
         if self._bar is None or stage != self._stage or total != self._bar.total:
             self.close()
-            self._bar = tqdm(total=total, desc=stage, leave=False, file=sys.stderr, disable=None)
+            # miniters 0: also a change of the words alone is drawn, ten times a second at most
+            self._bar = tqdm(
+                total=total, initial=done, desc=stage, leave=False, file=sys.stderr, disable=None, miniters=0
+            )
             self._stage = stage
+        self._message = message
         self._bar.set_postfix_str(message, refresh=False)
         self._bar.update(done - self._bar.n)
         if done >= total:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from SAMedLib.files import check_writable
 if TYPE_CHECKING:
     from SAMedLib.inference import OrganVolume, Segmenter
     from SAMedLib.inference.cases import Case
+    from SAMedLib.inference.cohort import Outcome
     from SAMedLib.inference.pipeline import Choices, Outputs
 
 
@@ -85,6 +86,7 @@ def _work(args: argparse.Namespace, report: Reporter) -> None:
     # torch comes in first through here: on Windows it must load its runtime before SimpleITK does
     from SAMedLib.inference import Segmenter
     from SAMedLib.inference.cases import find_cases
+    from SAMedLib.inference.cohort import has_partners
     from SAMedLib.inference.pipeline import Choices
     from SAMedLib.inference.tables import check_table_path
     from SAMedLib.model import load_model
@@ -96,6 +98,8 @@ def _work(args: argparse.Namespace, report: Reporter) -> None:
         check_writable(check_table_path(args.table))
     for path in filter(None, (args.output, args.confidence, args.overview)):
         check_writable(path, folder=into_folder)
+    if not into_folder and has_partners() and int(os.environ["RANK"]):
+        return  # a single scan, which the first process does
     report.progress("loading the model", 0, 1)
     model = load_model(args.model, base=args.base)
     model.metadata.label_set.select(args.organs)
@@ -129,35 +133,68 @@ def _segment_all(
     args: argparse.Namespace,
     report: Reporter,
 ) -> None:
-    """Every case of this process's share; a case that fails is reported and the others go on."""
+    """Every scan, or this process's share of them; one that fails is reported, and the others go on."""
     from SAMedLib.inference.cases import share
-    from SAMedLib.inference.pipeline import measure_file, notice, segment_file
+    from SAMedLib.inference.cohort import Outcome, has_partners, join_cohort, work_through
+    from SAMedLib.inference.pipeline import measure_file, segment_file
+
+    plan = plan if has_partners() else share(plan)
+    outcomes: list[Outcome] = []
+
+    def work(number: int, report: Reporter) -> Outcome:
+        case, outputs = plan[number]
+        if outputs.labels.exists():
+            organs = measure_file(outputs.labels, segmenter.model.metadata, choices)
+            return Outcome(number, tuple(organs), skipped=True)
+        return Outcome(number, tuple(segment_file(segmenter, case.path, outputs, choices, report)))
+
+    def hear(outcome: Outcome) -> None:
+        outcomes.append(outcome)
+        _tell(outcome, *plan[outcome.scan], report)
+
+    cohort = join_cohort(len(plan))
+    try:
+        work_through(cohort, [case.name for case, _ in plan], work, hear, report)
+    except (Cancelled, KeyboardInterrupt):
+        there = sum(outputs.labels.exists() for _, outputs in plan)
+        report.note(f"{there} of {len(plan)} scans are done; the same command goes on from there.")
+        raise
+    if cohort.leads:
+        _conclude(plan, sorted(outcomes, key=lambda outcome: outcome.scan), segmenter, choices, args, report)
+
+
+def _tell(outcome: Outcome, case: Case, outputs: Outputs, report: Reporter) -> None:
     from SAMedLib.inference.tables import format_table
 
-    done: dict[str, list[OrganVolume]] = {}
-    failures: dict[str, str] = {}
-    skipped: list[str] = []
-    mine = share(plan)
-    for number, (case, outputs) in enumerate(mine):
-        report.progress("scans", number, len(mine), case.name)
-        try:
-            if outputs.labels.exists():
-                done[case.name] = measure_file(outputs.labels, segmenter.model.metadata, choices)
-                skipped.append(case.name)
-                report.note(f"{case.name} is skipped: {outputs.labels} exists.")
-                continue
-            done[case.name] = segment_file(segmenter, case.path, outputs, choices, report)
-            report.say(f"{case.name}\n{format_table(done[case.name])}")
-        except Cancelled:
-            raise
-        except Exception as error:
-            failures[case.name] = str(error) if isinstance(error, SAMedError) else f"{type(error).__name__}: {error}"
-            report.note(f"{case.name} failed: {failures[case.name]}")
+    for note in outcome.notes:
+        report.note(note)
+    if outcome.failure:
+        report.note(f"{case.name} failed: {outcome.failure}")
+    elif outcome.skipped:
+        report.note(f"{case.name} is skipped: {outputs.labels} exists.")
+    else:
+        report.say(f"{case.name}\n{format_table(outcome.organs)}")
+
+
+def _conclude(
+    plan: Sequence[tuple[Case, Outputs]],
+    outcomes: Sequence[Outcome],
+    segmenter: Segmenter,
+    choices: Choices,
+    args: argparse.Namespace,
+    report: Reporter,
+) -> None:
+    """The table, and the last words; SAMedError if a scan failed."""
+    from SAMedLib.inference.pipeline import notice
+
+    names = [case.name for case, _ in plan]
+    done = {names[outcome.scan]: outcome.organs for outcome in outcomes if not outcome.failure}
+    skipped = [names[outcome.scan] for outcome in outcomes if outcome.skipped]
+    failures = [f"{names[outcome.scan]}: {outcome.failure}" for outcome in outcomes if outcome.failure]
     _write_table(args.table, segmenter, choices, done)
     counts = f"{len(done) - len(skipped)} segmented, {len(skipped)} skipped, {len(failures)} failed"
     if failures:
-        reasons = " ".join(f"{name}: {reason}" for name, reason in failures.items())
-        raise SAMedError(f"{counts} of {len(mine)} scans in {args.input}. {reasons}")
+        raise SAMedError(f"{counts} of {len(plan)} scans in {args.input}. {' '.join(failures)}")
     report.say(f"{counts}; results are in {args.output}. {notice(segmenter.model.metadata)}")
     volumes = {name: _millilitres(organs) for name, organs in done.items()}
     report.result(output=args.output, volumes_ml=volumes, skipped=skipped, notice=notice(segmenter.model.metadata))
@@ -205,14 +242,15 @@ def _outputs_of(case: Case, args: argparse.Namespace, into_folder: bool) -> Outp
 
 
 def _write_table(
-    path: Path | None, segmenter: Segmenter, choices: Choices, cases: dict[str, list[OrganVolume]]
+    path: Path | None, segmenter: Segmenter, choices: Choices, cases: Mapping[str, Sequence[OrganVolume]]
 ) -> None:
+    from SAMedLib.inference.cohort import has_partners
     from SAMedLib.inference.pipeline import notice
     from SAMedLib.inference.tables import write_table
 
     if path is None:
         return
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not has_partners():  # each process tells of its own share
         path = path.with_name(f"{path.stem}.rank{os.environ['RANK']}{path.suffix}")
     write_table(path, choices.model, notice(segmenter.model.metadata), cases)
 

@@ -190,6 +190,7 @@ set(SAMedLib_SCRIPTS
   SAMedLib/inference/__init__.py
   SAMedLib/inference/augment.py
   SAMedLib/inference/cases.py
+  SAMedLib/inference/cohort.py
   SAMedLib/inference/cpu_encoder.py
   SAMedLib/inference/devices.py
   SAMedLib/inference/packed_linear.py

@@ -213,9 +213,15 @@ def _check_written(path: Path, array: np.ndarray) -> None:
     with contextlib.suppress(RuntimeError, SAMedError), contextlib.ExitStack() as stack:
         _read_information(reader, stack)
         image = reader.Execute()
-        if np.array_equal(sitk.GetArrayViewFromImage(image), array, equal_nan=array.dtype.kind == "f"):
+        written = sitk.GetArrayViewFromImage(image)
+        # slice by slice: what a comparison of all makes is as large as the labels
+        if written.shape == array.shape and all(map(_same, written, array)):
             return
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+def _same(plane: np.ndarray, other: np.ndarray) -> bool:
+    return np.array_equal(plane, other, equal_nan=plane.dtype.kind == "f")
 
 
 def check_label_path(path: Path | str) -> Path:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from SAMedLib.model.samed import SAMed
 
 
-def load_base(model: SAMed, path: Path, rel_pos_rule: str = "global") -> None:
+def load_base(model: SAMed, path: Path, rel_pos_rule: str = "global", keep_mapped: bool = False) -> None:
     """See SAMed.load_base."""
     resizes = _rel_pos_rule(model.config, rel_pos_rule)
     state, _ = read_tensors(path)
@@ -43,7 +43,7 @@ def load_base(model: SAMed, path: Path, rel_pos_rule: str = "global") -> None:
                 f"give the SAM base of this ViT size."
             )
         taken[name] = value
-    assign(own, taken)
+    assign(own, taken, keep_mapped)
     model.metadata = model.metadata.replace(base=BaseWeights(path.name, known_sha256(path)))
 
 

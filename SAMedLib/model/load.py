@@ -38,10 +38,11 @@ def load_model(
     state, metadata = read_tensors(adapter)
     if metadata is None:
         metadata = infer_published_metadata(adapter, state)
-    model = build_network(metadata.config)
+    model = build_network(metadata.config, empty_encoder=True)
     model.metadata = metadata.replace(base=None)
     if base is not None or not is_complete(state):
-        model.load_base(find_base(metadata, base if base is not None else base_name, adapter))
+        path = find_base(metadata, base if base is not None else base_name, adapter)
+        model.load_base(path, keep_mapped=not for_training)
     model.take_weights(adapter, state, metadata)
     if for_training:
         return model.train()

@@ -57,9 +57,7 @@ class LoRALinear(Linear):
     def merge(self) -> None:
         """Add B A to the weight."""
         if not self.merged:
-            weight = self.merged_weight()
-            self._unmerged_weight = self.weight.detach().clone()
-            self.weight.copy_(weight)
+            self._unmerged_weight, self.weight.data = self.weight.data, self.merged_weight()
 
     @torch.no_grad()
     def merged_weight(self) -> Tensor:
@@ -75,7 +73,7 @@ class LoRALinear(Linear):
     def unmerge(self) -> None:
         """Put the weight back exactly as it was before merge()."""
         if self.merged:
-            self.weight.copy_(self._unmerged_weight)
+            self.weight.data = self._unmerged_weight.to(self.weight)
             self._unmerged_weight = None
 
 

@@ -72,7 +72,7 @@ class MonaiNetwork(Network):
         """As they are: they have the image's size."""
         return low_res_logits
 
-    def load_base(self, path: str | Path) -> None:
+    def load_base(self, path: str | Path, *, keep_mapped: bool = False) -> None:
         raise SAMedError(f"{self.config.title} does not build on SAM weights such as {path}; leave the base out.")
 
     def take_weights(

@@ -66,7 +66,7 @@ class Network(nn.Module):
         """[B, K, L, L] -> [B, K, S, S]: those logits at the image's size."""
 
     @abstractmethod
-    def load_base(self, path: str | Path) -> None:
+    def load_base(self, path: str | Path, *, keep_mapped: bool = False) -> None:
         """Take pretrained weights. Raises SAMedError if they do not fit, or the network has no such."""
 
     @abstractmethod

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from SAMedLib.model import checkpoint
 from SAMedLib.model.config import SAMedConfig
@@ -24,19 +26,35 @@ from SAMedLib.model.sam import (
 from SAMedLib.organs import Classes
 
 
+class _NothingDrawn(TorchFunctionMode):
+    """Within it, layers leave their weights as memory gives them.
+
+    The meta device would do the same, and take seconds: it is written in Python that is slow to import.
+    """
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        drawing = func in (nn.init.kaiming_uniform_, nn.init.uniform_)
+        return None if drawing else func(*args, **(kwargs or {}))
+
+
 class SAMed(Network):
     """The network, freshly initialised; `load_base` and `load_adapter` bring trained weights.
 
     Parts have SAM's names (image_encoder, prompt_encoder, mask_decoder), so SAM's state dicts fit. See Network for the
     rest.
+
+    Args:
+        empty_encoder: leave the encoder's weights as memory gives them, where a file brings all of them: to draw a
+            ViT-B's at random takes half a second.
     """
 
     config: SAMedConfig
     of_classes: ClassVar[str] = "the mask tokens, hypernetworks and IoU head of the decoder"
 
-    def __init__(self, config: SAMedConfig) -> None:
+    def __init__(self, config: SAMedConfig, *, empty_encoder: bool = False) -> None:
         super().__init__(config)
-        self.image_encoder = ImageEncoder(config)
+        with _NothingDrawn() if empty_encoder else contextlib.nullcontext():
+            self.image_encoder = ImageEncoder(config)
         self.prompt_encoder = build_prompt_encoder(config)
         self.mask_decoder = build_mask_decoder(config)
         initial_position_tables(self.image_encoder)
@@ -79,7 +97,7 @@ class SAMed(Network):
             raise ValueError(f"images have shape {tuple(images.shape)}; the network takes [B, 1 or 3, {size}, {size}]")
         return predict_masks(self.prompt_encoder, self.mask_decoder, self.image_encoder(images))
 
-    def load_base(self, path: str | Path, rel_pos_rule: str = "global") -> None:
+    def load_base(self, path: str | Path, rel_pos_rule: str = "global", *, keep_mapped: bool = False) -> None:
         """Take SAM weights, with position tables resized to this network.
 
         Mask tokens, hypernetworks and the IoU head keep their initialisation, as published: their number of classes
@@ -90,11 +108,13 @@ class SAMed(Network):
             rel_pos_rule: "global" resizes the relative-position tables of global-attention blocks; "published" resizes
                 those whose key holds "2", "5", "8" or "11", as the published code does (the same for ViT-B; ViT-L and
                 ViT-H do not load with it).
+            keep_mapped: use the file's pages as they are in memory instead of copying them, for inference; the file
+                must stay as it is meanwhile.
 
         Raises:
             SAMedError: if the file is unreadable or belongs to another ViT size.
         """
-        checkpoint.load_base(self, Path(path), rel_pos_rule)
+        checkpoint.load_base(self, Path(path), rel_pos_rule, keep_mapped)
 
     def take_weights(
         self, path: Path, state: dict[str, Tensor], metadata: ModelMetadata | None, classes: Classes | None = None

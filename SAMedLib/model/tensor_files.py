@@ -27,6 +27,9 @@ _OF_WHOLE_NETWORKS = ("image_encoder.", "network.")  # SAMed's encoder, and ever
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], ModelMetadata | None]:
     """All tensors of a model file, on the CPU, and its metadata if it is one of ours.
 
+    They are mapped into memory: changing them changes no file, and the file stays open for as long as one is referred
+    to.
+
     Raises:
         SAMedError: if the file is missing, damaged, holds code or something else than a flat dictionary of tensors.
     """
@@ -57,7 +60,8 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], ModelMetadata | No
 def _read_pickled(path: Path) -> dict[str, Tensor]:
     check_pth(path)
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        # mapped: what is read of the file is what is used of it, and no copy lies beside it in memory
+        state = torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, LookupError, ValueError, TypeError) as error:
         raise SAMedError(f"{path} is damaged or not a PyTorch file; download or copy it again.") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
@@ -69,7 +73,8 @@ def _read_pickled(path: Path) -> dict[str, Tensor]:
 def _check_numbers(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Refuse weights that are not finite: a network with them finds nothing, and says nothing of it."""
     for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+        # a sum is not finite if one value is not, and quick; of finite values it may overflow
+        if tensor.is_floating_point() and not torch.isfinite(tensor.sum()) and not torch.isfinite(tensor).all():
             raise SAMedError(f"{path} is damaged: {name} holds values that are no numbers; get the file again.")
 
 
@@ -102,10 +107,13 @@ def is_complete(state: Mapping[str, Tensor]) -> bool:
 
 
 @torch.no_grad()
-def assign(targets: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
-    """Copy values into the tensors of the same name."""
+def assign(targets: Mapping[str, Tensor], values: Mapping[str, Tensor], keep_mapped: bool = False) -> None:
+    """Copy values into the tensors of the same name, or with `keep_mapped` let these use the values' memory."""
     for name, value in values.items():
-        targets[name].copy_(value)
+        if keep_mapped:
+            targets[name].data = value.to(targets[name].dtype).contiguous()
+        else:
+            targets[name].copy_(value)
 
 
 def shape_text(tensor: Tensor) -> str:

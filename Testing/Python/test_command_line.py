@@ -37,6 +37,12 @@ def test_importing_the_library_loads_nothing_heavy():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
+def test_importing_the_package_takes_less_than_50_ms():
+    code = "import time; start = time.process_time(); import SAMedLib; print(time.process_time() - start)"
+    seconds = [float(subprocess.check_output([sys.executable, "-c", code])) for _ in range(3)]
+    assert min(seconds) < 0.05
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_tells_its_options_quickly(command):
     started = time.monotonic()

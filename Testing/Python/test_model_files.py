@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 
 from SAMedLib.errors import SAMedError
 from SAMedLib.model import EncoderConfig, SAMed, SAMedConfig, load_model
@@ -15,6 +17,8 @@ from SAMedLib.model.checkpoint import infer_published_metadata
 from SAMedLib.model.tensor_files import read_tensors
 from SAMedLib.organs import LabelSet, matching_classes
 from test_model_network import golden_config, randomise
+
+MAPS = Path("/proc/self/maps")  # the files that Linux has mapped into this process
 
 
 def sam_state(model: SAMed) -> dict[str, torch.Tensor]:
@@ -297,3 +301,72 @@ def test_a_merged_model_is_not_saved_as_an_adapter(small_config, base_file, tmp_
     model.merge_lora()
     with pytest.raises(SAMedError, match="unmerge_lora"):
         model.save_adapter(tmp_path / "mine.safetensors")
+
+
+@pytest.mark.parametrize("ending", [".pth", ".safetensors"])
+def test_a_base_is_used_where_it_lies_and_stays_as_it_is(small_config, base_file, tmp_path, ending):
+    base = base_file if ending == ".pth" else tmp_path / "base.safetensors"
+    save_file(torch.load(base_file, weights_only=True), tmp_path / "base.safetensors")
+    content = base.read_bytes()
+    adapted(small_config, base_file).save_adapter(tmp_path / "mine.pth")
+    model = SAMed(small_config, empty_encoder=True)
+    model.load_base(base, keep_mapped=True)
+    if MAPS.exists():
+        assert str(base) in MAPS.read_text()
+    model.load_adapter(tmp_path / "mine.pth")
+    copied = SAMed(small_config)
+    copied.load_base(base)
+    copied.load_adapter(tmp_path / "mine.pth")
+    assert_same_weights(model, copied)
+    model.merge_lora()
+    copied.merge_lora()
+    assert_same_weights(model, copied)
+    model.unmerge_lora()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(1.0)
+    assert base.read_bytes() == content
+
+
+def assert_same_weights(model: SAMed, other: SAMed) -> None:
+    weights = other.state_dict()
+    assert model.state_dict().keys() == weights.keys()
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in model.state_dict().items())
+
+
+def test_loading_for_inference_copies_no_base_and_for_training_all_of_it(small_config, base_file, tmp_path):
+    adapted(small_config, base_file).save_adapter(tmp_path / "mine.safetensors")
+    for for_training in (False, True):
+        model = load_model(tmp_path / "mine.safetensors", base=base_file, for_training=for_training)
+        if MAPS.exists():  # a run may be long, and its base be replaced meanwhile
+            assert (str(base_file) in MAPS.read_text()) is not for_training
+        del model
+
+
+def test_an_empty_encoder_is_not_drawn_and_otherwise_the_same_network(small_config):
+    config = dataclasses.replace(small_config, lora_targets=())
+    drawn, empty = [], []
+    for empty_encoder, used in ((False, drawn), (True, empty)):
+        for encoder in (config.encoder, dataclasses.replace(config.encoder, embed_dim=2 * config.encoder.embed_dim)):
+            torch.manual_seed(0)
+            model = SAMed(dataclasses.replace(config, encoder=encoder), empty_encoder=empty_encoder)
+            used.append(model.mask_decoder.mask_tokens.weight[0, 0].item())
+        assert {name: tensor.shape for name, tensor in model.state_dict().items()} == shapes_of(config, encoder)
+    # the decoder is drawn after the encoder: its numbers depend on how many that took
+    assert drawn[0] != drawn[1]
+    assert empty[0] == empty[1]
+
+
+def shapes_of(config: SAMedConfig, encoder: EncoderConfig) -> dict[str, torch.Size]:
+    return {n: t.shape for n, t in SAMed(dataclasses.replace(config, encoder=encoder)).state_dict().items()}
+
+
+def test_finite_weights_whose_sum_is_not_are_taken(tmp_path, small_config, base_file):
+    state = torch.load(base_file, weights_only=True)
+    state["mask_decoder.transformer.layers.0.norm1.weight"].fill_(2e38)
+    torch.save(state, base_file)
+    read_tensors(base_file)
+    state["mask_decoder.transformer.layers.0.norm1.weight"][1] = float("-inf")
+    torch.save(state, base_file)
+    with pytest.raises(SAMedError, match="norm1.weight holds values that are no numbers"):
+        read_tensors(base_file)
