@@ -122,12 +122,6 @@ class SegmentTab:
         scene, events = self._host.scene, slicer.vtkMRMLScene
         for event in (events.NodeAddedEvent, events.NodeRemovedEvent, events.EndBatchProcessEvent):
             self._observed.append((scene, scene.AddObserver(event, self._onScene)))
-        self._observed.append((scene, scene.AddObserver(events.EndImportEvent, self._onImported)))
-
-    def _onImported(self, scene: Any, event: Any) -> None:
-        """A saved scene was loaded: its parameters are the ones that count now."""
-        if not self._loading:
-            self.refresh()
 
     def _onScene(self, scene: Any, event: Any) -> None:
         if self._loading or scene.IsBatchProcessing():

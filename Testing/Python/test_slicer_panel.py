@@ -72,6 +72,31 @@ def test_choices_survive_saving_and_loading_the_scene(panel, scene):
     assert segment.rerunSelector.currentIndex == 1
 
 
+def test_a_scene_that_is_loaded_brings_its_nodes_and_folders_into_all_tabs_at_once(panel, scene, tmp_path):
+    segment, training, evaluate = _tabs(panel)
+    for name in ("first", "chosen"):
+        scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    segmentation = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "organs")
+    segment.inputVolumeSelector.setCurrentNode(scene.GetFirstNodeByName("chosen"))
+    parameters = panel.logic.getParameterNode()
+    parameters.segmentation = parameters.reference = segmentation
+    parameters.datasetFolder = str(tmp_path / "Müllers set")
+    scene.SetSaveToXMLString(1)
+    scene.Commit()
+    saved = scene.GetSceneXMLString()
+    slicer_host.closeScene()
+    assert segment.inputVolumeSelector.currentNode() is None
+    scene.SetLoadFromXMLString(1)
+    scene.SetSceneXMLString(saved)
+    scene.Import()
+    for selector in (segment.inputVolumeSelector, training.trainingVolumeSelector):
+        assert selector.currentNode().GetName() == "chosen"
+    for selector in (evaluate.referenceSelector, training.trainingSegmentationSelector):
+        assert selector.currentNode().GetName() == "organs"
+    assert training.datasetFolderEdit.text == str(tmp_path / "Müllers set")
+    assert panel.parameters.segmentation.GetName() == "organs"
+
+
 def test_a_closed_scene_leaves_a_panel_that_works(panel, scene):
     scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "CT")
     panel.enter()
