@@ -14,8 +14,8 @@ from SAMedLib.errors import SAMedError
 from SAMedSlicerLib.OrganSize import OrganSize
 from SAMedSlicerLib.PanelWords import inPanelWords
 from SAMedSlicerLib.SceneLoader import loadSegmentation, loadVolume
-from SAMedSlicerLib.SceneRun import SegmentResult
 from SAMedSlicerLib.SegmentRequest import SegmentRequest
+from SAMedSlicerLib.SegmentResult import SegmentResult
 
 if TYPE_CHECKING:
     from SAMedLib.organs import LabelSet

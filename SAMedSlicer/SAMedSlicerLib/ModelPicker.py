@@ -16,7 +16,8 @@ from SAMedSlicerLib.Job import Job
 from SAMedSlicerLib.JobStrip import JobStrip
 
 if TYPE_CHECKING:
-    from SAMedSlicerLib.ModelCatalog import ModelCatalog, ModelChoice
+    from SAMedSlicerLib.ModelCatalog import ModelCatalog
+    from SAMedSlicerLib.ModelChoice import ModelChoice
 
 
 class ModelPicker:

@@ -11,8 +11,8 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from SAMedLib.errors import SAMedError
+from SAMedSlicerLib.CaseScores import CaseScores
 from SAMedSlicerLib.EvaluationRequest import EvaluationRequest
-from SAMedSlicerLib.EvaluationResult import CaseScores
 from SAMedSlicerLib.InputVolume import VolumeProblem, checkVolume, writeVolume
 from SAMedSlicerLib.OrganPairs import OrganPair, labelsOf
 from SAMedSlicerLib.SegmentationReader import SegmentationReader

@@ -25,7 +25,8 @@ from SAMedSlicerLib.VolumeTable import writeVolumeTable
 
 if TYPE_CHECKING:
     from SAMedLib.organs import LabelSet
-    from SAMedSlicerLib.ModelCatalog import ModelCatalog, ModelChoice
+    from SAMedSlicerLib.ModelCatalog import ModelCatalog
+    from SAMedSlicerLib.ModelChoice import ModelChoice
 
 _AUGMENTED_EFFORT = 3.0  # the slice and two rotated copies
 

@@ -153,7 +153,7 @@ def test_long_names_do_not_widen_the_panel(panel, scene):
     training.trainingSegmentationSelector.setCurrentNode(segmentation)
     evaluate.predictionSelector.setCurrentNode(segmentation)
     from SAMedSlicerLib.OrganSize import OrganSize
-    from SAMedSlicerLib.SceneRun import SegmentResult
+    from SAMedSlicerLib.SegmentResult import SegmentResult
 
     result = SegmentResult(name, [OrganSize("right kidney", (185, 102, 83), 12, 1.2, False)], volume, segmentation)
     panel.segmentTab._result.show([result], segmentation, "Demonstration model: not for patients.")
