@@ -193,12 +193,7 @@ class SegmentTab:
         if reason or model is None or self._flow.busy or not self._host.ensureReady():
             return
         self._hinting = False
-        try:
-            run = self._newRun(model)
-        except OSError as error:  # no place for a temporary folder
-            self._strip.say(_("The work could not start: {reason}.").format(reason=error.strerror or error))
-            return
-        self._flow.start(run)
+        self._flow.start(self._newRun(model))
 
     def _newRun(self, model: ModelChoice) -> SceneRun | FolderRun:
         chosen = self._organs.chosen()

@@ -122,6 +122,21 @@ def test_the_module_can_be_reloaded_and_left(panel, scene):
     assert _tabs(again)[0].inputVolumeSelector.currentNode().GetName() == "CT"
 
 
+def test_slicers_temporary_folder_may_be_gone_or_lead_nowhere(panel, slicer_app, tmp_path):
+    application = slicer_app.qtApplication
+    before = application.temporaryPath
+    (tmp_path / "file").write_text("")
+    try:
+        for place in (tmp_path / "tidied up" / "Müller", tmp_path / "file" / "folder"):
+            application.temporaryPath = str(place)
+            assert panel.host.temporaryFolder().is_dir()
+    finally:
+        application.temporaryPath = before
+    assert list((tmp_path / "tidied up" / "Müller").iterdir())
+    panel.host.removeFolders()
+    assert not list((tmp_path / "tidied up" / "Müller").iterdir())
+
+
 def test_each_tab_can_be_shown(panel, tmp_path):
     panel.enter()
     for index in range(3):
