@@ -93,7 +93,7 @@ class SceneEvaluation:
             if not labels.any():
                 raise SAMedError(
                     _(
-                        "'{name}' has not a voxel of the compared organs in '{volume}'; choose another segmentation, "
+                        "'{name}' has no voxel of the compared organs in '{volume}'; choose another segmentation, "
                         "or the volume that it was made for."
                     ).format(name=remembered.name, volume=self._volume.name)
                 )

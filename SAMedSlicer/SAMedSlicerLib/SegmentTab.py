@@ -58,7 +58,7 @@ class SegmentTab:
         self._devices = DevicePicker(ui, host, self._onDevice)
         self._models = ModelPicker(ui, host, catalog, self._onModel)
         self._result = ResultView(ui, host)
-        ui.rerunSelector.addItems([_("Replace what the model found before"), _("Add to what is there")])
+        ui.rerunSelector.addItems([_("Replace the earlier result"), _("Add to what is there")])
         ui.rerunSelector.connect("currentIndexChanged(int)", self._onOption)
         for box in self._options.values():
             box.connect("toggled(bool)", self._onOption)
