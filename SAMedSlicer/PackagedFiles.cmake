@@ -9,6 +9,7 @@ set(SAMedSlicer_SCRIPTS
   SAMedSlicerLib/CaseBrowser.py
   SAMedSlicerLib/CaseExport.py
   SAMedSlicerLib/CaseLabels.py
+  SAMedSlicerLib/CaseScores.py
   SAMedSlicerLib/CheckReport.py
   SAMedSlicerLib/ChildPython.py
   SAMedSlicerLib/Curves.py
@@ -24,6 +25,7 @@ set(SAMedSlicer_SCRIPTS
   SAMedSlicerLib/EventFile.py
   SAMedSlicerLib/ExportedVolume.py
   SAMedSlicerLib/FolderRun.py
+  SAMedSlicerLib/FrameCase.py
   SAMedSlicerLib/Hierarchy.py
   SAMedSlicerLib/Host.py
   SAMedSlicerLib/InputPicker.py
@@ -35,11 +37,13 @@ set(SAMedSlicer_SCRIPTS
   SAMedSlicerLib/LastWords.py
   SAMedSlicerLib/MappingTable.py
   SAMedSlicerLib/ModelCatalog.py
+  SAMedSlicerLib/ModelChoice.py
   SAMedSlicerLib/ModelDescription.py
   SAMedSlicerLib/ModelPicker.py
   SAMedSlicerLib/NrrdFile.py
   SAMedSlicerLib/OrganList.py
   SAMedSlicerLib/OrganPairs.py
+  SAMedSlicerLib/OrganScore.py
   SAMedSlicerLib/OrganSize.py
   SAMedSlicerLib/OrganTable.py
   SAMedSlicerLib/PairsTable.py
@@ -59,8 +63,10 @@ set(SAMedSlicer_SCRIPTS
   SAMedSlicerLib/ScenePicker.py
   SAMedSlicerLib/SceneRun.py
   SAMedSlicerLib/SegmentFlow.py
+  SAMedSlicerLib/SegmentInfo.py
   SAMedSlicerLib/SegmentNames.py
   SAMedSlicerLib/SegmentRequest.py
+  SAMedSlicerLib/SegmentResult.py
   SAMedSlicerLib/SegmentTab.py
   SAMedSlicerLib/SegmentationReader.py
   SAMedSlicerLib/SegmentationWriter.py

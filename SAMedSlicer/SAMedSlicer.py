@@ -119,8 +119,10 @@ class SAMedSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         # before any module is unloaded; at aboutToQuit() Slicer has unloaded them all, and cleanup() was called
         _moduleFactory().connect("modulesAboutToBeUnloaded(QStringList)", self.onAboutToQuit)
 
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(scene, scene.EndImportEvent, self.onSceneEndImport)
         self.initializeParameterNode()
 
     @property
@@ -165,6 +167,13 @@ class SAMedSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.initializeParameterNode()
         for tab in self.tabs:
             tab.sceneEndClose()
+
+    def onSceneEndImport(self, caller, event) -> None:
+        """A saved scene was loaded: its choices are the ones that count now."""
+        # anew: a wrapper that was there before does not see the nodes that came after the parameter node
+        self.initializeParameterNode()
+        for tab in self.tabs:
+            tab.refresh()
 
     def initializeParameterNode(self) -> None:
         """Use the scene's parameters; propose a volume where none was chosen."""

@@ -57,9 +57,13 @@ class CheckReport:
         return lines
 
     def _table(self) -> str:
-        header = f"<tr><th align='left'>{_('Label')}</th><th align='right'>{_('Cases')}</th></tr>"
+        titles = (_("Cases"), _("Voxels"))
+        header = "".join(f"<th align='right'>&nbsp;&nbsp;{title}</th>" for title in titles)
+        header = f"<tr><th align='left'>{_('Label')}</th>{header}</tr>"
         rows = "".join(
-            f"<tr><td>{html.escape(str(name))}&nbsp;&nbsp;</td><td align='right'>{int(count.get('cases', 0))}</td></tr>"
+            f"<tr><td>{html.escape(str(name))}</td>"
+            + "".join(f"<td align='right'>{int(count.get(key, 0)):,}</td>" for key in ("cases", "voxels"))
+            + "</tr>"
             for name, count in dict(self._result.get("labels") or {}).items()
         )
         return f"<table cellspacing='2'>{header}{rows}</table>"

@@ -11,15 +11,17 @@ import slicer
 from slicer.i18n import tr as _
 
 from SAMedLib.errors import SAMedError
+from SAMedSlicerLib.CaseScores import CaseScores
 from SAMedSlicerLib.EvaluatedCases import EvaluatedCases
 from SAMedSlicerLib.EvaluationFolders import EvaluationFolders
 from SAMedSlicerLib.EvaluationRequest import EvaluationRequest
-from SAMedSlicerLib.EvaluationResult import CaseScores, EvaluationResult, OrganScore
+from SAMedSlicerLib.EvaluationResult import EvaluationResult
 from SAMedSlicerLib.EvaluationTable import writeTable
 from SAMedSlicerLib.EvaluationView import EvaluationView
 from SAMedSlicerLib.Host import Host
 from SAMedSlicerLib.Job import Job
 from SAMedSlicerLib.JobStrip import JobStrip
+from SAMedSlicerLib.OrganScore import OrganScore
 from SAMedSlicerLib.PanelWords import inPanelWords
 from SAMedSlicerLib.SceneEvaluation import SceneEvaluation
 from SAMedSlicerLib.ScenePicker import ScenePicker

@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 
 from SAMedLib.errors import SAMedError
 from SAMedSlicerLib.ArrayVolume import addVolume
-from SAMedSlicerLib.EvaluationResult import CaseScores
+from SAMedSlicerLib.CaseScores import CaseScores
 from SAMedSlicerLib.SceneLoader import loadVolume
 from SAMedSlicerLib.SegmentationWriter import SegmentationWriter
 from SAMedSlicerLib.WrittenMark import WrittenMark

@@ -6,7 +6,9 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
-from SAMedSlicerLib.EvaluationResult import CaseScores, EvaluationResult, OrganScore
+from SAMedSlicerLib.CaseScores import CaseScores
+from SAMedSlicerLib.EvaluationResult import EvaluationResult
+from SAMedSlicerLib.OrganScore import OrganScore
 from SAMedSlicerLib.OrganTable import Column, OrganTable
 
 

@@ -8,15 +8,9 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
-from SAMedSlicerLib.EvaluationResult import (
-    ABSENT,
-    MISSED,
-    SPURIOUS,
-    CaseScores,
-    EvaluationResult,
-    OrganScore,
-    words,
-)
+from SAMedSlicerLib.CaseScores import CaseScores, words
+from SAMedSlicerLib.EvaluationResult import EvaluationResult
+from SAMedSlicerLib.OrganScore import ABSENT, MISSED, SPURIOUS, OrganScore
 
 _ROW, _HEADER = 24, 28
 _MOST_ROWS = 10

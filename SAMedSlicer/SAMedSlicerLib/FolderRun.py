@@ -14,8 +14,8 @@ from SAMedLib.errors import SAMedError
 from SAMedSlicerLib.OrganSize import OrganSize
 from SAMedSlicerLib.PanelWords import inPanelWords
 from SAMedSlicerLib.SceneLoader import loadSegmentation, loadVolume
-from SAMedSlicerLib.SceneRun import SegmentResult
 from SAMedSlicerLib.SegmentRequest import SegmentRequest
+from SAMedSlicerLib.SegmentResult import SegmentResult
 
 if TYPE_CHECKING:
     from SAMedLib.organs import LabelSet
@@ -85,12 +85,12 @@ class FolderRun:
         if any(self._output.glob("*.seg.nrrd")):
             self.remarks.append(_("The results are in {folder}.").format(folder=self._output))
         if self._skipped:
-            self.remarks.append(
-                _(
-                    "{count} scans had a result there already and were skipped; choose another folder to segment "
-                    "them again."
-                ).format(count=self._skipped)
+            one = _("1 scan had a result there already and was skipped; choose another folder to segment it again.")
+            several = _(
+                "{count} scans had a result there already and were skipped; choose another folder to segment them "
+                "again."
             )
+            self.remarks.append(one if self._skipped == 1 else several.format(count=self._skipped))
 
     def discard(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -52,7 +52,10 @@ class Host(Protocol):
         """A file name to write to; `filter` as in Qt, for example "Table (*.csv)"."""
 
     def temporaryFolder(self) -> Path:
-        """A new folder that only this user can read; whoever asks removes it, at the latest it goes at exit."""
+        """A new folder that only this user can read; whoever asks removes it, at the latest it goes at exit.
+
+        Raises OSError if there is no place for it.
+        """
 
     def setting(self, key: str, default: str = "") -> str: ...
 

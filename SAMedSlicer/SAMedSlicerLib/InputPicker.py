@@ -83,9 +83,9 @@ class InputPicker:
     def missing(self) -> str:
         """What the user must do before segmenting, "" if nothing."""
         if self.kind == VOLUME:
-            return "" if self.volumes() else _("Choose a CT volume first.")
+            return "" if self.volumes() else self._whyNothingIsOffered() or _("Choose a CT volume first.")
         if self.kind == LOADED:
-            return "" if self.volumes() else _("Load CT volumes first.")
+            return "" if self.volumes() else self._whyNothingIsOffered() or _("Load CT volumes first.")
         if self.kind == SEQUENCE:
             return self._missingSequence()
         return self._missingFolder()
@@ -114,6 +114,22 @@ class InputPicker:
         return [
             node for node in nodes if node.GetClassName() == "vtkMRMLScalarVolumeNode" and not node.GetHideFromEditors()
         ]
+
+    def _whyNothingIsOffered(self) -> str:
+        """About what was loaded instead of a CT; empty if there is a CT, or nothing at all."""
+        scene = self._host.scene
+        if self._loaded():
+            return ""
+        if scene.GetNumberOfNodesByClass("vtkMRMLSequenceNode"):
+            return _("Only a sequence is loaded; choose 'A sequence of volumes' as the input.")
+        other = scene.GetFirstNodeByClass("vtkMRMLVolumeNode")
+        if other is None:
+            return ""
+        if other.IsA("vtkMRMLLabelMapVolumeNode"):
+            text = _("'{name}' is a label map; load the CT that it was made from.")
+        else:
+            text = _("'{name}' holds colours or vectors, not the values of a CT; load a CT.")
+        return text.format(name=other.GetName())
 
     def _missingSequence(self) -> str:
         sequence = self.sequence

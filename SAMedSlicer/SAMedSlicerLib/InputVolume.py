@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # a label map has few whole values; a CT has noise
 _MOST_LABELS = 64
 _OFFSET = 1024
+_FAT = -40  # HU; all that lies in or around a patient's abdomen has some
+_BEYOND = 100_000  # metal in a scan of 16 bits ends before
 
 
 class VolumeProblem(SAMedError):
@@ -43,15 +45,8 @@ def checkVolume(volumeNode: slicer.vtkMRMLScalarVolumeNode | None) -> list[str]:
                 name=name, modality=_modality(volumeNode)
             )
         )
-    elif low >= 0:
-        warnings.append(_withoutNegativeValues(voxels, high, name))
-    elif low >= -2 and high <= 2:
-        warnings.append(
-            _(
-                "'{name}' has values from {low:g} to {high:g} only, so it is normalised and not in Hounsfield units; "
-                "use the original CT."
-            ).format(name=name, low=low, high=high)
-        )
+    elif doubt := _whyNotHounsfield(voxels, low, high, name):
+        warnings.append(doubt)
     return warnings
 
 
@@ -146,6 +141,28 @@ def _isLabelMap(voxels: np.ndarray) -> bool:
 
     whole = voxels.astype(np.uint8)
     return np.array_equal(whole, voxels) and np.unique(whole).size <= _MOST_LABELS
+
+
+def _whyNotHounsfield(voxels: np.ndarray, low: float, high: float, name: str) -> str:
+    """What the range of the values gives away; empty if it may be a CT's."""
+    if low >= -2 and high <= 2:
+        return _(
+            "'{name}' has values from {low:.3g} to {high:.3g} only, so it is normalised and not in Hounsfield units; "
+            "use the original CT."
+        ).format(name=name, low=low, high=high)
+    if low >= 0:
+        return _withoutNegativeValues(voxels, high, name)
+    if low > _FAT:
+        return _(
+            "'{name}' has no value below {low:.3g}, where a CT has fat and air, so it is not in Hounsfield units; if "
+            "it is an MR or PET image, do not trust the result: the models know CT only."
+        ).format(name=name, low=low)
+    if low < -_BEYOND or high > _BEYOND:
+        return _(
+            "'{name}' has values from {low:.3g} to {high:.3g}, far beyond the Hounsfield units of a CT; use the "
+            "original CT."
+        ).format(name=name, low=low, high=high)
+    return ""
 
 
 def _withoutNegativeValues(voxels: np.ndarray, high: float, name: str) -> str:

@@ -204,6 +204,15 @@ class JobStrip:
             shown += f' <a href="details">{_("Details")}</a>'
         self._statusLabel.text = shown
 
+    def sayNoPlace(self, error: OSError) -> None:
+        """There is no place for temporary files."""
+        self.say(
+            _(
+                "The work could not start ({reason}); free some disk space, or choose another temporary directory in "
+                "Slicer's application settings."
+            ).format(reason=error.strerror or error)
+        )
+
     def _onClicked(self, checked: bool = False) -> None:
         if self.busy and time.monotonic() - self._clicked < _DOUBLE_CLICK_S:
             return  # the second half of a double click must not cancel what the first one started
@@ -213,7 +222,10 @@ class JobStrip:
             self.cancel()
         elif self._onStart:
             self._clicked = time.monotonic()
-            self._onStart()
+            try:
+                self._onStart()
+            except OSError as error:
+                self.sayNoPlace(error)
 
     def _endNow(self) -> None:
         job = self._job

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slicer.i18n import tr as _
 
 from SAMedLib.errors import SAMedError
-from SAMedLib.organs import SYNAPSE, LabelSet
+from SAMedLib.organs import SYNAPSE
 from SAMedLib.training.run_folder import RunFolder
 from SAMedLib.weights.acquire import human_size
 from SAMedLib.weights.registry import REGISTRY, ModelEntry, load_registry
 from SAMedLib.weights.store import CachedFile, Store, default_store, weights_folder
+from SAMedSlicerLib.ModelChoice import ModelChoice
 from SAMedSlicerLib.ModelDescription import ModelDescription
 from SAMedSlicerLib.PanelWords import inPanelWords
 
@@ -22,35 +22,6 @@ if TYPE_CHECKING:
     from SAMedSlicerLib.ModelDescription import Need
 
 _HERE = ("ready", "unchecked")
-
-
-@dataclass(frozen=True)
-class ModelChoice:
-    """One model.
-
-    Attributes:
-        key: for --model.
-        title: for a list, in one line.
-        organs: names of its labels.
-        labels: what its label values mean; None if the file has to be downloaded first to know.
-        ready: all of its files are here.
-        download_bytes: what is missing of its files, and can be downloaded.
-        details: lines for people: organs, base, size, when and on what it was trained, validation Dice.
-        demonstration: not meant for patients.
-        kind: "embedded", "published", "own" or "run".
-        downloads: names for `samed weights download`, empty if nothing can be downloaded.
-    """
-
-    key: str
-    title: str
-    organs: tuple[str, ...]
-    labels: LabelSet | None
-    ready: bool
-    download_bytes: int
-    details: str
-    demonstration: bool
-    kind: str
-    downloads: tuple[str, ...] = ()
 
 
 class ModelCatalog:

@@ -16,7 +16,8 @@ from SAMedSlicerLib.Job import Job
 from SAMedSlicerLib.JobStrip import JobStrip
 
 if TYPE_CHECKING:
-    from SAMedSlicerLib.ModelCatalog import ModelCatalog, ModelChoice
+    from SAMedSlicerLib.ModelCatalog import ModelCatalog
+    from SAMedSlicerLib.ModelChoice import ModelChoice
 
 
 class ModelPicker:
@@ -122,8 +123,8 @@ class ModelPicker:
         choice = self.current
         if choice is None or not choice.downloads or not self._host.ensureReady():
             return
-        self._folder = self._host.temporaryFolder()
         self._ui.downloadStatusLabel.visible = True
+        self._folder = self._host.temporaryFolder()
         self._ui.modelSelector.enabled = False
         self._strip.run(["weights", "download", *choice.downloads], self._folder / "job", onFinished=self._onDownloaded)
         self._onChanged()

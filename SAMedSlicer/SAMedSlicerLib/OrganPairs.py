@@ -14,7 +14,7 @@ from SAMedLib.organs import SYNAPSE, LabelSet
 from SAMedSlicerLib.SegmentNames import organKey
 
 if TYPE_CHECKING:
-    from SAMedSlicerLib.SegmentationReader import SegmentInfo
+    from SAMedSlicerLib.SegmentInfo import SegmentInfo
 
 NONE = ""
 

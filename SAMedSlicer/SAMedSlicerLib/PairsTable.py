@@ -12,7 +12,7 @@ from slicer.i18n import tr as _
 from SAMedSlicerLib.OrganPairs import NONE, OrganPair
 
 if TYPE_CHECKING:
-    from SAMedSlicerLib.SegmentationReader import SegmentInfo
+    from SAMedSlicerLib.SegmentInfo import SegmentInfo
 
 _ROW, _HEADER, _MOST_ROWS = 26, 26, 10
 

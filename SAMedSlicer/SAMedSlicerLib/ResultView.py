@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 from SAMedSlicerLib.Host import Host
 
 if TYPE_CHECKING:
-    from SAMedSlicerLib.SceneRun import SegmentResult
+    from SAMedSlicerLib.SegmentResult import SegmentResult
 
 _ROW, _FRAME, _SCROLL_BAR = 24, 4, 16  # pixels
 _MOST_ROWS = 10

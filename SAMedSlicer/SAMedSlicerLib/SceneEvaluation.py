@@ -11,8 +11,8 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from SAMedLib.errors import SAMedError
+from SAMedSlicerLib.CaseScores import CaseScores
 from SAMedSlicerLib.EvaluationRequest import EvaluationRequest
-from SAMedSlicerLib.EvaluationResult import CaseScores
 from SAMedSlicerLib.InputVolume import VolumeProblem, checkVolume, writeVolume
 from SAMedSlicerLib.OrganPairs import OrganPair, labelsOf
 from SAMedSlicerLib.SegmentationReader import SegmentationReader
@@ -93,7 +93,7 @@ class SceneEvaluation:
             if not labels.any():
                 raise SAMedError(
                     _(
-                        "'{name}' has not a voxel of the compared organs in '{volume}'; choose another segmentation, "
+                        "'{name}' has no voxel of the compared organs in '{volume}'; choose another segmentation, "
                         "or the volume that it was made for."
                     ).format(name=remembered.name, volume=self._volume.name)
                 )

@@ -13,7 +13,8 @@ from SAMedLib.errors import SAMedError
 from SAMedSlicerLib.OrganPairs import describePairs, labelsOf, proposePairs
 from SAMedSlicerLib.PairsTable import PairsTable
 from SAMedSlicerLib.SceneEvaluation import SceneEvaluation
-from SAMedSlicerLib.SegmentationReader import SegmentationReader, SegmentInfo
+from SAMedSlicerLib.SegmentationReader import SegmentationReader
+from SAMedSlicerLib.SegmentInfo import SegmentInfo
 
 
 class ScenePicker:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,10 +12,11 @@ from slicer.i18n import tr as _
 
 from SAMedLib.errors import SAMedError
 from SAMedSlicerLib.ExportedVolume import VolumeLost
-from SAMedSlicerLib.OrganSize import OrganSize, organSizes
+from SAMedSlicerLib.OrganSize import organSizes
 from SAMedSlicerLib.PanelWords import inPanelWords
 from SAMedSlicerLib.SegmentationWriter import SegmentationWriter
 from SAMedSlicerLib.SegmentRequest import SegmentRequest
+from SAMedSlicerLib.SegmentResult import SegmentResult
 
 if TYPE_CHECKING:
     from SAMedLib.organs import LabelSet
@@ -36,20 +36,6 @@ class Case(Protocol):
     def export(self, path: Path) -> None: ...
 
     def deliver(self, labels: Any, labelSet: LabelSet, modelInfo: Mapping[str, Any]) -> tuple[Any, list[str]]: ...
-
-
-@dataclass(frozen=True)
-class SegmentResult:
-    """What became of one scan.
-
-    Attributes:
-        volumeNode, segmentationNode: None where there is none, or none any more.
-    """
-
-    title: str
-    sizes: list[OrganSize]
-    volumeNode: Any = None
-    segmentationNode: Any = None
 
 
 class SceneRun:

@@ -25,7 +25,8 @@ from SAMedSlicerLib.VolumeTable import writeVolumeTable
 
 if TYPE_CHECKING:
     from SAMedLib.organs import LabelSet
-    from SAMedSlicerLib.ModelCatalog import ModelCatalog, ModelChoice
+    from SAMedSlicerLib.ModelCatalog import ModelCatalog
+    from SAMedSlicerLib.ModelChoice import ModelChoice
 
 _AUGMENTED_EFFORT = 3.0  # the slice and two rotated copies
 
@@ -57,7 +58,7 @@ class SegmentTab:
         self._devices = DevicePicker(ui, host, self._onDevice)
         self._models = ModelPicker(ui, host, catalog, self._onModel)
         self._result = ResultView(ui, host)
-        ui.rerunSelector.addItems([_("Replace what the model found before"), _("Add to what is there")])
+        ui.rerunSelector.addItems([_("Replace the earlier result"), _("Add to what is there")])
         ui.rerunSelector.connect("currentIndexChanged(int)", self._onOption)
         for box in self._options.values():
             box.connect("toggled(bool)", self._onOption)
@@ -122,12 +123,6 @@ class SegmentTab:
         scene, events = self._host.scene, slicer.vtkMRMLScene
         for event in (events.NodeAddedEvent, events.NodeRemovedEvent, events.EndBatchProcessEvent):
             self._observed.append((scene, scene.AddObserver(event, self._onScene)))
-        self._observed.append((scene, scene.AddObserver(events.EndImportEvent, self._onImported)))
-
-    def _onImported(self, scene: Any, event: Any) -> None:
-        """A saved scene was loaded: its parameters are the ones that count now."""
-        if not self._loading:
-            self.refresh()
 
     def _onScene(self, scene: Any, event: Any) -> None:
         if self._loading or scene.IsBatchProcessing():
@@ -198,12 +193,7 @@ class SegmentTab:
         if reason or model is None or self._flow.busy or not self._host.ensureReady():
             return
         self._hinting = False
-        try:
-            run = self._newRun(model)
-        except OSError as error:  # no place for a temporary folder
-            self._strip.say(_("The work could not start: {reason}.").format(reason=error.strerror or error))
-            return
-        self._flow.start(run)
+        self._flow.start(self._newRun(model))
 
     def _newRun(self, model: ModelChoice) -> SceneRun | FolderRun:
         chosen = self._organs.chosen()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,32 +13,14 @@ from slicer.i18n import tr as _
 from SAMedLib.errors import SAMedError
 from SAMedLib.organs import Label, LabelSet
 from SAMedSlicerLib.NrrdFile import writeNrrd
+from SAMedSlicerLib.SegmentInfo import SegmentInfo, segmentInfo
 from SAMedSlicerLib.SegmentNames import organKey
 from SAMedSlicerLib.Terminology import Terminology
 from SAMedSlicerLib.VoxelArrays import firstVoxelToRas, ijkToRasOf, imageOf, voxelsOf
-from SAMedSlicerLib.WrittenMark import BINARY_LABELMAP, binaryLabelmap, isWritten
+from SAMedSlicerLib.WrittenMark import BINARY_LABELMAP, binaryLabelmap
 
 if TYPE_CHECKING:
     import numpy as np
-
-
-@dataclass(frozen=True)
-class SegmentInfo:
-    """One segment.
-
-    Attributes:
-        code, modifier: of its terminology, "" for none; `scheme` says what the code is of ("SCT").
-        color: RGB, 0..255.
-        byModel: a model wrote it, and no person has made it theirs since.
-    """
-
-    id: str
-    name: str
-    code: str = ""
-    modifier: str = ""
-    color: tuple[int, int, int] = (128, 128, 128)
-    scheme: str = ""
-    byModel: bool = False
 
 
 class SegmentationReader:
@@ -54,7 +35,9 @@ class SegmentationReader:
 
     def segmentsOf(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> list[SegmentInfo]:
         segmentation = segmentationNode.GetSegmentation()
-        return [_info(segmentId, segmentation.GetSegment(segmentId)) for segmentId in segmentation.GetSegmentIDs()]
+        return [
+            segmentInfo(segmentId, segmentation.GetSegment(segmentId)) for segmentId in segmentation.GetSegmentIDs()
+        ]
 
     def match(self, segments: Sequence[SegmentInfo], labelSet: LabelSet) -> dict[str, int]:
         """Which segment is which label: by code and laterality, else by name; what is neither is left out.
@@ -149,22 +132,6 @@ class SegmentationReader:
         """
         matrix = firstVoxelToRas(ijkToRasOf(volumeNode), volumeNode.GetImageData())
         writeNrrd(path, imageOf(labels, matrix), matrix, compress=True)
-
-
-def _info(segmentId: str, segment: slicer.vtkSegment) -> SegmentInfo:
-    entry = vtk.reference("")
-    segment.GetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), entry)
-    terminology = Terminology.parse(str(entry))
-    red, green, blue = (round(channel * 255) for channel in segment.GetColor())
-    return SegmentInfo(
-        id=segmentId,
-        name=segment.GetName() or segmentId,
-        code=terminology.code,
-        modifier=terminology.modifier,
-        color=(red, green, blue),
-        scheme=terminology.scheme,
-        byModel=isWritten(segment),
-    )
 
 
 def _labelOf(segment: SegmentInfo, labelSet: LabelSet) -> Label | None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import slicer
 from slicer.i18n import tr as _
 
 from SAMedSlicerLib.ExportedVolume import VolumeLost
+from SAMedSlicerLib.FrameCase import FrameCase
 from SAMedSlicerLib.Hierarchy import hierarchyOf, putUnder
 from SAMedSlicerLib.InputPicker import browserOf
-from SAMedSlicerLib.InputVolume import checkVolume, writeVolume
 from SAMedSlicerLib.SegmentationWriter import SegmentationWriter
 
 _GRID = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
@@ -115,36 +114,6 @@ class SequenceFrames:
             node.SetIndexType(source.GetIndexType())
             self._resultId = node.GetID()
         return node
-
-
-class FrameCase:
-    """One frame; the same methods as VolumeCase."""
-
-    def __init__(self, frames: SequenceFrames, number: int, index: str, title: str) -> None:
-        self._frames = frames
-        self._number = number
-        self._index = index
-        self._title = title
-
-    @property
-    def title(self) -> str:
-        return self._title
-
-    @property
-    def volumeNode(self) -> Any:
-        """What must stay in the scene: the sequence."""
-        return self._frames.node
-
-    def check(self) -> list[str]:
-        return checkVolume(self._frames.frame(self._index))
-
-    def export(self, path: Path) -> None:
-        writeVolume(self._frames.frame(self._index), path)
-
-    def deliver(self, labels: np.ndarray, labelSet: LabelSet, modelInfo: Mapping[str, Any]) -> tuple[Any, list[str]]:
-        """The frame's segmentation is in a sequence; there is no node of its own in the scene."""
-        self._frames.put(self._index, labels, labelSet, modelInfo)
-        return None, []
 
 
 def _indexText(node: Any, number: int) -> str:

@@ -29,7 +29,11 @@ class ShortJob:
         self, command: Sequence[str], then: Callable[[bool], None], onEvent: Callable[[dict], None] | None = None
     ) -> None:
         """Start a command; `then` is told whether it went well."""
-        self._folder = self._host.temporaryFolder()
+        try:
+            self._folder = self._host.temporaryFolder()
+        except OSError as error:
+            self._strip.sayNoPlace(error)
+            return
 
         def onFinished(job: Job, ok: bool, message: str) -> None:
             self.forget()

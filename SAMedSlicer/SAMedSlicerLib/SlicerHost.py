@@ -65,7 +65,12 @@ class SlicerHost:
         return _path(qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), title, name, filter))
 
     def temporaryFolder(self) -> Path:
-        folder = Path(tempfile.mkdtemp(prefix="samed-", dir=slicer.app.temporaryPath))
+        place = Path(slicer.app.temporaryPath)
+        try:
+            place.mkdir(parents=True, exist_ok=True)  # computers tidy such places while Slicer runs
+            folder = Path(tempfile.mkdtemp(prefix="samed-", dir=place))
+        except OSError:  # a drive that is gone, for example
+            folder = Path(tempfile.mkdtemp(prefix="samed-"))
         self._folders.append(folder)
         return folder
 

@@ -13,7 +13,8 @@ from SAMedLib.organs import LabelSet, matching_classes
 from SAMedLib.weights.acquire import human_size
 
 if TYPE_CHECKING:
-    from SAMedSlicerLib.ModelCatalog import ModelCatalog, ModelChoice
+    from SAMedSlicerLib.ModelCatalog import ModelCatalog
+    from SAMedSlicerLib.ModelChoice import ModelChoice
 
 _PRESENT = ("ready", "unchecked")
 

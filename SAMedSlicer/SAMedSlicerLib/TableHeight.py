@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-_MOST_ROWS = 7
+_MOST_ROWS = 8  # the organs of the published model
 _HEADER = 30  # pixels, with the frame
 
 

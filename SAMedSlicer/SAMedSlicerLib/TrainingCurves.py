@@ -15,7 +15,7 @@ _SECONDS_BETWEEN_UPDATES = 2.0
 
 
 class TrainingCurves:
-    """Puts the curves of a training into the scene when they are asked for, and keeps them up to date from then on.
+    """Draws the curves of a training into the scene, keeps them up to date, and shows them when they are asked for.
 
     Args:
         selector: a combo box of which curves to show.
@@ -30,17 +30,20 @@ class TrainingCurves:
         for title in (_("Validation Dice"), _("Loss"), _("Learning rate")):
             selector.addItem(title)
 
+    def begin(self, run: TrainingRun) -> None:
+        """From its first numbers on, the curves of this training are in the scene and saved with it."""
+        self._run, self._plots = run, None
+
     def show(self, run: TrainingRun) -> str:
         """Show the chosen curves.
 
         Returns:
             a sentence if there is something else to see than what was chosen.
         """
-        labels = run.labelSet()
-        if labels is None or not run.events():
-            return _("There is nothing to draw yet; the curves begin with the first steps.")
-        self._run, self._plots = run, TrainingPlots(self._host.scene, run.folder, labels)
+        self.begin(run)
         self._draw()
+        if self._plots is None:
+            return _("There is nothing to draw yet; the curves begin with the first steps.")
         charts = (self._plots.diceChart, self._plots.lossChart, self._plots.rateChart)
         chart = charts[int(self._selector.currentIndex)]
         if chart is not None:
@@ -65,6 +68,11 @@ class TrainingCurves:
         self._run = self._plots = None
 
     def _draw(self) -> None:
-        if self._plots is not None and self._run is not None:
+        if self._run is None:
+            return
+        labels = None if self._plots else self._run.labelSet()
+        if labels is not None and self._run.events():
+            self._plots = TrainingPlots(self._host.scene, self._run.folder, labels)
+        if self._plots is not None:
             self._plots.readOn()
             self._updated = time.monotonic()

@@ -251,6 +251,7 @@ class TrainingRunPanel:
         self._ui.checkBrowser.visible = False
         self._progress = TrainingProgress(run)
         self._progress.replay()
+        self._curves.begin(run)
         if self._strip.run(command, run.jobFolder, True, self._onTrainingEvent, self._onTrainingEnded):
             self._parameters.runFolder = str(run.folder)
             self._list.show(self._runs.all(), run)
@@ -263,6 +264,8 @@ class TrainingRunPanel:
         self._list.select(run)
         self._progress = TrainingProgress(run)
         self._progress.replay()
+        if self._parameters.runFolder == str(run.folder):  # the training of this scene, not of another one
+            self._curves.begin(run)
         self._strip.watch(job, self._onTrainingEvent, self._onTrainingEnded)
 
     def _run(self, command: list[str], then: Callable[[bool], None], onEvent: Callable | None = None) -> None:

@@ -79,6 +79,10 @@ class TrainingTab:
         self._training.forgetScene()
 
     def sceneEndClose(self) -> None:
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the parameters of the scene."""
         self._cases.restore()
         self._adding.restore()
 

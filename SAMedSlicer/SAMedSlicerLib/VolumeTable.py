@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 from SAMedSlicerLib.OrganTable import Column, OrganTable
 
 if TYPE_CHECKING:
-    from SAMedSlicerLib.SceneRun import SegmentResult
+    from SAMedSlicerLib.SegmentResult import SegmentResult
 
 
 def writeVolumeTable(segmentationNode: Any, results: Sequence[SegmentResult]) -> Any:

@@ -8,8 +8,9 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from SAMedLib.errors import SAMedError
-from SAMedSlicerLib.EvaluationResult import CaseScores, OrganScore
+from SAMedSlicerLib.CaseScores import CaseScores
 from SAMedSlicerLib.Host import Host
+from SAMedSlicerLib.OrganScore import OrganScore
 
 Nodes = tuple[Any, Any, Any]
 

@@ -64,7 +64,7 @@ class EvaluatePanel:
         self.ui.referencesFolderEdit.text = str(references)
         self.ui.imagesFolderEdit.text = str(images or "")
 
-    def evaluate(self, timeout_s: float = 90) -> str:
+    def evaluate(self, timeout_s: float = 240) -> str:
         """Press the button and wait; what the status line says then."""
         self.start()
         return self.finish(timeout_s)
@@ -73,7 +73,7 @@ class EvaluatePanel:
         assert self.ui.evaluateButton.enabled, self.ui.evaluateButton.toolTip
         self.ui.evaluateButton.click()
 
-    def finish(self, timeout_s: float = 90) -> str:
+    def finish(self, timeout_s: float = 240) -> str:
         wait(lambda: self.ui.evaluateButton.text == "Evaluate", timeout_s)
         return self.status
 

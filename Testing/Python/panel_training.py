@@ -95,13 +95,16 @@ class SceneChoices:
     """What the parameter node of a scene holds."""
 
     inputVolume = segmentation = trainingVolume = trainingSegmentation = None
-    datasetFolder = runFolder = ""
+    datasetFolder = ""
+
+    def __init__(self, runFolder: str = "") -> None:
+        self.runFolder = runFolder
 
 
 class Panel:
     """A Training tab and its widgets."""
 
-    def __init__(self, host: AnsweringHost, runFolders: Sequence[Path] = ()) -> None:
+    def __init__(self, host: AnsweringHost, parameters: SceneChoices | None = None) -> None:
         import slicer
 
         from SAMedSlicerLib.ModelCatalog import ModelCatalog
@@ -109,7 +112,7 @@ class Panel:
 
         self.host = host
         self.modelsChanged = 0
-        self.parameters = SceneChoices()
+        self.parameters = parameters or SceneChoices()
         self.widget = slicer.util.loadUI(str(UI))
         self.widget.setMRMLScene(host.scene)
         self.ui = slicer.util.childWidgetVariables(self.widget)
@@ -175,7 +178,7 @@ class Panel:
         return self.status
 
 
-def wait(until: Any, timeout_s: float = 180) -> None:
+def wait(until: Any, timeout_s: float = 300) -> None:
     slicer_host.processEvents(until, timeout_s)
 
 

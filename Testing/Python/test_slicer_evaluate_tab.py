@@ -221,7 +221,7 @@ def test_segments_without_a_voxel_in_the_volume_are_said_not_scored(scene, panel
     reference = add_segmentation(scene, far, REFERENCE, "reference")
     panel.select(prediction, reference, volume)
     said = panel.evaluate()
-    assert said.startswith("'reference' has not a voxel of the compared organs in 'CT'")
+    assert said.startswith("'reference' has no voxel of the compared organs in 'CT'")
     assert panel.ui.evaluateButton.enabled
     assert panel.host.leftFolders == []
 
@@ -268,6 +268,21 @@ def test_a_run_that_is_interrupted_leaves_nothing_behind(scene, host, panel, end
             "module reloaded": "",
         }[end]
     )
+
+
+def test_no_place_for_temporary_files_is_told_in_a_sentence(scene, host, panel, monkeypatch):
+    def full():
+        raise OSError(28, "No space left on device", "/tmp")
+
+    volume = ct(scene)
+    panel.select(
+        add_segmentation(scene, volume, PREDICTION, "prediction"),
+        add_segmentation(scene, volume, REFERENCE, "reference"),
+    )
+    monkeypatch.setattr(host, "temporaryFolder", full)
+    panel.ui.evaluateButton.click()
+    assert panel.ui.statusLabel.text.startswith("The work could not start (No space left on device); free")
+    assert panel.ui.evaluateButton.enabled
 
 
 def test_a_result_survives_the_deletion_of_its_nodes(scene, panel):

@@ -177,7 +177,7 @@ def test_a_label_file_has_the_volumes_voxels_and_place(scene, reader, tmp_path):
 
 
 def segment(name: str, code: str = "", modifier: str = "", scheme: str = "SCT", **more):
-    from SAMedSlicerLib.SegmentationReader import SegmentInfo
+    from SAMedSlicerLib.SegmentInfo import SegmentInfo
 
     return SegmentInfo(
         id=more.pop("id", name), name=name, code=code, modifier=modifier, scheme=scheme if code else "", **more

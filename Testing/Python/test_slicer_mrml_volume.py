@@ -128,6 +128,9 @@ def test_a_grid_without_extent_in_space_is_refused(scene, refusal):
         (lambda: np.abs(np.random.default_rng(0).normal(400, 250, (5, 20, 20))).astype(np.uint16), "MR image"),
         (lambda: np.random.default_rng(0).integers(0, 256, (5, 20, 20)).astype(np.uint8), "like a picture"),
         (lambda: np.random.default_rng(0).normal(0, 0.3, (5, 20, 20)).clip(-1, 1), "normalised"),
+        (lambda: np.random.default_rng(0).random((5, 20, 20)), "to 1 only, so it is normalised"),
+        (lambda: np.random.default_rng(0).normal(0, 1, (5, 20, 20)) + np.eye(20) * 9, "where a CT has fat and air"),
+        (lambda: ct() * 1e6, "from -1.02e+09 to 1.31e+08, far beyond"),
     ],
 )
 def test_what_is_not_in_hounsfield_units_is_doubted_but_not_refused(check, voxels, said):

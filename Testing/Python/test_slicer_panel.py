@@ -72,6 +72,31 @@ def test_choices_survive_saving_and_loading_the_scene(panel, scene):
     assert segment.rerunSelector.currentIndex == 1
 
 
+def test_a_scene_that_is_loaded_brings_its_nodes_and_folders_into_all_tabs_at_once(panel, scene, tmp_path):
+    segment, training, evaluate = _tabs(panel)
+    for name in ("first", "chosen"):
+        scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    segmentation = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "organs")
+    segment.inputVolumeSelector.setCurrentNode(scene.GetFirstNodeByName("chosen"))
+    parameters = panel.logic.getParameterNode()
+    parameters.segmentation = parameters.reference = segmentation
+    parameters.datasetFolder = str(tmp_path / "Müllers set")
+    scene.SetSaveToXMLString(1)
+    scene.Commit()
+    saved = scene.GetSceneXMLString()
+    slicer_host.closeScene()
+    assert segment.inputVolumeSelector.currentNode() is None
+    scene.SetLoadFromXMLString(1)
+    scene.SetSceneXMLString(saved)
+    scene.Import()
+    for selector in (segment.inputVolumeSelector, training.trainingVolumeSelector):
+        assert selector.currentNode().GetName() == "chosen"
+    for selector in (evaluate.referenceSelector, training.trainingSegmentationSelector):
+        assert selector.currentNode().GetName() == "organs"
+    assert training.datasetFolderEdit.text == str(tmp_path / "Müllers set")
+    assert panel.parameters.segmentation.GetName() == "organs"
+
+
 def test_a_closed_scene_leaves_a_panel_that_works(panel, scene):
     scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "CT")
     panel.enter()
@@ -95,6 +120,21 @@ def test_the_module_can_be_reloaded_and_left(panel, scene):
     again.enter()
     assert slicer.modules.SAMedSlicerWidget is again
     assert _tabs(again)[0].inputVolumeSelector.currentNode().GetName() == "CT"
+
+
+def test_slicers_temporary_folder_may_be_gone_or_lead_nowhere(panel, slicer_app, tmp_path):
+    application = slicer_app.qtApplication
+    before = application.temporaryPath
+    (tmp_path / "file").write_text("")
+    try:
+        for place in (tmp_path / "tidied up" / "Müller", tmp_path / "file" / "folder"):
+            application.temporaryPath = str(place)
+            assert panel.host.temporaryFolder().is_dir()
+    finally:
+        application.temporaryPath = before
+    assert list((tmp_path / "tidied up" / "Müller").iterdir())
+    panel.host.removeFolders()
+    assert not list((tmp_path / "tidied up" / "Müller").iterdir())
 
 
 def test_each_tab_can_be_shown(panel, tmp_path):
@@ -128,7 +168,7 @@ def test_long_names_do_not_widen_the_panel(panel, scene):
     training.trainingSegmentationSelector.setCurrentNode(segmentation)
     evaluate.predictionSelector.setCurrentNode(segmentation)
     from SAMedSlicerLib.OrganSize import OrganSize
-    from SAMedSlicerLib.SceneRun import SegmentResult
+    from SAMedSlicerLib.SegmentResult import SegmentResult
 
     result = SegmentResult(name, [OrganSize("right kidney", (185, 102, 83), 12, 1.2, False)], volume, segmentation)
     panel.segmentTab._result.show([result], segmentation, "Demonstration model: not for patients.")

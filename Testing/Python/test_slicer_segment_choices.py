@@ -40,11 +40,22 @@ def test_label_maps_and_colour_images_are_not_offered(panel):
     slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "labels")
     slicer.mrmlScene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "photo")
     assert panel.ui.inputVolumeSelector.nodeCount() == 0
-    panel.ui.inputKindSelector.currentIndex = 1
-    assert panel.status == "Load CT volumes first."
+    for kind in (0, 1):  # one volume, all loaded volumes
+        panel.ui.inputKindSelector.currentIndex = kind
+        assert panel.status == "'labels' is a label map; load the CT that it was made from."
+        assert not panel.ui.segmentButton.enabled
     addPhantom("chest")
     assert panel.ui.loadedVolumesLabel.text == "1 volume: chest"
     assert panel.ui.segmentButton.enabled
+
+
+def test_a_scene_without_a_ct_says_what_was_loaded_instead(panel):
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "photo")
+    assert panel.status == "'photo' holds colours or vectors, not the values of a CT; load a CT."
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", "breathing")
+    assert panel.status == "Only a sequence is loaded; choose 'A sequence of volumes' as the input."
+    addPhantom("chest")
+    assert panel.status == "Choose a CT volume first."
 
 
 def test_a_model_that_is_not_here_offers_its_download_and_says_how_large_it_is(panel):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import slicer_host
-from panel_training import AnsweringHost, Panel, small_home, wait
+from panel_training import AnsweringHost, Panel, SceneChoices, small_home, wait
 from SAMedLib.training.run_folder import RunFolder
 from SAMedSlicerLib.Job import Job
 from SAMedSlicerLib.TrainingPlan import resumeCommand
@@ -85,6 +85,19 @@ def test_a_training_is_found_and_followed_with_live_curves(panel, host, run):
     table = host.shown[-1].GetNthPlotSeriesNode(0).GetTableNode().GetTable()
     steps = table.GetNumberOfRows()
     wait(lambda: table.GetValue(table.GetNumberOfRows() - 1, 0).ToInt() > steps)  # in place, without being asked
+
+
+def test_the_curves_of_a_training_grow_in_the_scene_that_started_it_and_in_no_other(host, run, running):
+    other = Panel(host)
+    wait(lambda: other.status.startswith("Epoch"))
+    before = last_step(run)
+    wait(lambda: last_step(run) > before + 20)
+    other.tab.cleanup()
+    assert host.scene.GetNumberOfNodesByClass("vtkMRMLPlotChartNode") == 0
+    own = Panel(host, SceneChoices(runFolder=str(run)))
+    wait(lambda: host.scene.GetNumberOfNodesByClass("vtkMRMLPlotChartNode") >= 2)
+    own.tab.cleanup()
+    assert host.shown == []  # in the scene; the views stay as they are
 
 
 def test_neither_another_scene_nor_a_reload_disturbs_it(panel, host, run, running):

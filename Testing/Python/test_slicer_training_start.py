@@ -43,7 +43,7 @@ def test_check_then_train_then_go_on_from_the_model(panel, host):
     panel.ui.checkButton.click()
     assert "ready to train" in panel.finish()
     page = panel.ui.checkBrowser.toPlainText()
-    for words in ("Cases: 3; held out for validation: 1 (case_", "disc", "square", "Time: ", "Memory: about"):
+    for words in ("Cases: 3; held out for validation: 1 (case_", "disc", "square", "Voxels", "Time: ", "Memory: about"):
         assert words in page, page
     assert not list(Path(host.settings["trainingFolder"]).glob("*"))
     panel.tab.exit()
@@ -65,6 +65,8 @@ def test_check_then_train_then_go_on_from_the_model(panel, host):
     assert "New training" in panel.ui.trainButton.toolTip
     assert host.leftFolders == []
 
+    charts = {chart.GetTitle().split(": ")[-1] for chart in _charts(host.scene)}  # there without being asked for
+    assert len(charts) == 3, charts
     panel.ui.curvesButton.click()
     assert host.shown[-1].GetTitle().endswith("Validation Dice")
     panel.ui.curvesSelector.setCurrentIndex(1)
@@ -74,6 +76,11 @@ def test_check_then_train_then_go_on_from_the_model(panel, host):
     losses = [event["loss"] for event in RunFolder(run).events() if "loss" in event]
     assert len(losses) == 9
     assert [column.GetValue(n) for n in range(column.GetNumberOfTuples())] == pytest.approx(losses, rel=1e-5)
+
+
+def _charts(scene) -> list:
+    number = scene.GetNumberOfNodesByClass("vtkMRMLPlotChartNode")
+    return [scene.GetNthNodeByClass(index, "vtkMRMLPlotChartNode") for index in range(number)]
 
 
 def test_one_case_without_one_of_the_organs_is_doubted_and_trained_without_validation(panel, host, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -36,15 +37,19 @@ def _wrap(cls: type) -> type:
 
 
 def _reader(parameter: Parameter) -> Callable[[Any], Any]:
-    return lambda self: parameter.read(self.parameterNode)
+    return lambda self: self.getValue(parameter.name)
 
 
 def _writer(parameter: Parameter) -> Callable[[Any, Any], None]:
-    return lambda self, value: parameter.write(self.parameterNode, value)
+    return lambda self, value: self.setValue(parameter.name, value)
 
 
 class _Wrapper:
-    """What all wrapped classes can do."""
+    """What all wrapped classes can do.
+
+    As in Slicer, values are read when the parameter node says that it was modified, and kept until then: a node that is
+    referred to and comes later, as while a scene is loaded, is not seen by a wrapper that was there before.
+    """
 
     allParameters: Mapping[str, Parameter] = {}
     _is_parameter_node_wrapper = True
@@ -56,12 +61,26 @@ class _Wrapper:
         self._updating = False
         for parameter in self.allParameters.values():
             parameter.ensure(parameterNode)
+        self._values: dict[str, Any] = {}
+        self._readValues()
+        existing = weakref.ref(self)  # else the observer would keep the wrapper alive
+        self._observer = parameterNode.AddObserver(
+            vtk.vtkCommand.ModifiedEvent, lambda *_: (wrapper := existing()) and wrapper._readValues()
+        )
+
+    def __del__(self) -> None:
+        self.parameterNode.RemoveObserver(self._observer)
 
     def getValue(self, name: str) -> Any:
-        return self.allParameters[name].read(self.parameterNode)
+        return self._values[name]
 
     def setValue(self, name: str, value: Any) -> None:
-        self.allParameters[name].write(self.parameterNode, value)
+        with slicer.util.NodeModify(self.parameterNode):  # observers find the new value
+            self.allParameters[name].write(self.parameterNode, value)
+            self._values[name] = self.allParameters[name].read(self.parameterNode)
+
+    def _readValues(self) -> None:
+        self._values = {name: parameter.read(self.parameterNode) for name, parameter in self.allParameters.items()}
 
     def default(self, name: str) -> Any:
         return self.allParameters[name].default
