@@ -178,6 +178,17 @@ def test_a_killed_process_ends_the_run_and_the_next_run_goes_on(tmp_path, cohort
     assert {name: (results / name).stat().st_mtime_ns for name in there} == there
 
 
+def test_a_single_scan_is_the_first_process_s(tmp_path, monkeypatch):
+    scan = write_image(tmp_path / "scan.nii.gz", soft_tissue((6, 40, 50)))
+    for name, value in (("WORLD_SIZE", "2"), ("MASTER_ADDR", "localhost"), ("RANK", "1")):
+        monkeypatch.setenv(name, value)
+    assert main([str(scan), "-o", str(tmp_path / "organs.nrrd")]) == 0
+    assert not (tmp_path / "organs.nrrd").exists()
+    monkeypatch.setenv("RANK", "0")
+    assert main([str(scan), "-o", str(tmp_path / "organs.nrrd")]) == 0
+    assert (tmp_path / "organs.nrrd").exists()
+
+
 def process_of_rank(rank: int, parent: int) -> int:
     """The number of torchrun's process of this rank."""
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
