@@ -84,22 +84,24 @@ def segment_file(
     labels = clean_up(labels, metadata, choices)
     report.progress("writing", 0, 1)
     record = describe(metadata, choices, segmenter)
+    geometry = volume.geometry
     if confidence is not None and outputs.confidence:
-        _write_confidence(outputs.confidence, confidence, volume.geometry, record)
+        _write_confidence(outputs.confidence, confidence, geometry, record)
     if outputs.overview:
         footer = f"{metadata.config.title}, model {choices.model}. {notice(metadata)}"
         write_overview(outputs.overview, volume, labels, metadata.label_set, footer)
+    del volume, confidence  # writing takes several times the labels' memory
     write_labels(
         outputs.labels,
         labels,
-        volume.geometry,
+        geometry,
         metadata.label_set,
         present=choices.organs or None,
         metadata=record,
     )
     with contextlib.suppress(Cancelled):  # it is all there; who asked too late gets the result
         report.progress("writing", 1, 1)
-    return _chosen_volumes(labels, volume.geometry, metadata, choices)
+    return _chosen_volumes(labels, geometry, metadata, choices)
 
 
 def measure_file(labels: Path, metadata: ModelMetadata, choices: Choices) -> list[OrganVolume]:
