@@ -37,6 +37,9 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument("--model", default="tiny", metavar="NAME_OR_PATH", help="registry name or model file")
     options.add_argument("--base", metavar="NAME_OR_PATH", help="SAM weights that the model builds on, if not its own")
+    of_pth = "pixels of {}, which a .pth does not tell (published: {})"
+    options.add_argument("--image-size", type=int, metavar="S", help=of_pth.format("the network's input", 512))
+    options.add_argument("--slice-size", type=int, metavar="S", help=of_pth.format("slices before that", 224))
     options.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     options.add_argument(
         "--precision",
@@ -90,6 +93,7 @@ def _work(args: argparse.Namespace, report: Reporter) -> None:
     from SAMedLib.inference.pipeline import Choices
     from SAMedLib.inference.tables import check_table_path
     from SAMedLib.model import load_model
+    from SAMedLib.model.load import assumed_sizes
 
     cases = find_cases(args.input)
     into_folder = _is_folder_output(args, cases)
@@ -101,7 +105,9 @@ def _work(args: argparse.Namespace, report: Reporter) -> None:
     if not into_folder and has_partners() and int(os.environ["RANK"]):
         return  # a single scan, which the first process does
     report.progress("loading the model", 0, 1)
-    model = load_model(args.model, base=args.base)
+    if assumed := assumed_sizes(args.model, args.image_size):
+        report.note(assumed)
+    model = load_model(args.model, base=args.base, image_size=args.image_size, slice_size=args.slice_size)
     model.metadata.label_set.select(args.organs)
     segmenter = Segmenter(
         model, args.device, args.precision, args.batch_size, args.tta, stride=args.stride, spare_memory=True

@@ -131,6 +131,7 @@ class _Scorer:
         from SAMedLib.evaluation.predicted import case_names, has_spacing, predict_cases
         from SAMedLib.inference import Segmenter
         from SAMedLib.model import load_model
+        from SAMedLib.model.load import assumed_sizes
 
         options = self._options
         assert options.data is not None
@@ -140,6 +141,8 @@ class _Scorer:
                 f"{options.data} is a prepared set, which does not keep the voxel spacing that protocol mm needs; use "
                 "--protocol paper, or a folder of scans."
             )
+        if assumed := assumed_sizes(named.source):
+            self._statements.append(assumed)
         model = load_model(named.source, base=named.base)
         label_set = self._settle(model.metadata.label_set)
         segmenter = Segmenter(model, options.device, options.precision, options.batch_size, options.tta)

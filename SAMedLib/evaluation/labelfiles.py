@@ -39,11 +39,13 @@ def read_mapped(
     label_set: LabelSet,
     explicit: Mapping[str, str] | None = None,
     unnamed: Sequence[SourceLabel] | None = None,
+    option: str = "--map",
 ) -> Labels:
     """Labels of one file, as labels of `label_set`.
 
     Names and codes come from a .seg.nrrd's segments, from a `dataset.json` beside or above the file, or else from
-    `unnamed`. Without any and without a map (`explicit`) the values are taken as they are.
+    `unnamed`. Without any and without a map (`explicit`) the values are taken as they are. `option` is how the user
+    gives that map.
 
     Raises:
         SAMedError: if the file cannot be read or its labels cannot be mapped.
@@ -57,14 +59,14 @@ def read_mapped(
         volume = read_labels(path)
         layers, geometry, sources = [volume.array], volume.geometry, _dataset_labels(path)
     sources = unnamed if sources is None else sources
-    mapping = resolve(sources, label_set, explicit, str(path))
+    mapping = resolve(sources, label_set, explicit, str(path), option)
     treatment = describe(sources, mapping, label_set)
     if mapping is not None:
-        return Labels(apply_map(layers, mapping, str(path)), geometry, path, treatment)
+        return Labels(apply_map(layers, mapping, str(path), option), geometry, path, treatment)
     if layers[0].size and layers[0].max() > len(label_set.labels):
         raise SAMedError(
             f"{path} holds the label {layers[0].max()}, but {label_set.name} ends at {len(label_set.labels)} "
-            f"({label_set.names[-1]}); say which value is which organ with --map VALUE=ORGAN,..."
+            f"({label_set.names[-1]}); say which value is which organ with {option} VALUE=ORGAN,..."
         )
     return Labels(layers[0], geometry, path, treatment)
 

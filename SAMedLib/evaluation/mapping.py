@@ -51,7 +51,11 @@ def parse_map(text: str) -> dict[str, str]:
 
 
 def resolve(
-    sources: Sequence[SourceLabel] | None, label_set: LabelSet, explicit: Mapping[str, str] | None, where: str
+    sources: Sequence[SourceLabel] | None,
+    label_set: LabelSet,
+    explicit: Mapping[str, str] | None,
+    where: str,
+    option: str | None = "--map",
 ) -> Mapping[tuple[int, int], int] | None:
     """Which value of which layer becomes which label.
 
@@ -60,6 +64,7 @@ def resolve(
         label_set: the labels evaluated.
         explicit: the user's map; labels that it does not mention become background.
         where: the file's name, for messages.
+        option: with which the user maps these labels, None if there is none.
 
     Returns:
         (layer, value) to label value, all others are background; None (no names, no map) to take values as they are.
@@ -77,15 +82,17 @@ def resolve(
         if (label := _same_organ(source, label_set)) is not None
     }
     if not matched:
+        mapping = f"say which is which with {option} SOURCE=ORGAN,... or " if option else ""
         raise SAMedError(
             f"{where} holds {', '.join(map(str, sources)) or 'no labels'}, none of which is one of "
-            f"{', '.join(label_set.names)} by name or code; say which is which with --map SOURCE=ORGAN,... "
-            "or choose other organs with --labels."
+            f"{', '.join(label_set.names)} by name or code; {mapping}choose other organs with --labels."
         )
     return matched
 
 
-def apply_map(layers: Sequence[np.ndarray], mapping: Mapping[tuple[int, int], int], where: str) -> np.ndarray:
+def apply_map(
+    layers: Sequence[np.ndarray], mapping: Mapping[tuple[int, int], int], where: str, option: str = "--map"
+) -> np.ndarray:
     """Layers of uint8 labels, all of one shape, as one array of target labels; what is not in the mapping becomes 0.
 
     Raises:
@@ -102,7 +109,7 @@ def apply_map(layers: Sequence[np.ndarray], mapping: Mapping[tuple[int, int], in
         if clash.size:
             raise SAMedError(
                 f"{where} gives {clash.size} voxels to two organs at once (segments overlap); a voxel can be scored "
-                "for one organ only, so leave one of them out with --map."
+                f"for one organ only, so leave one of them out with {option}."
             )
         np.maximum(merged, mapped, out=merged)
     return merged

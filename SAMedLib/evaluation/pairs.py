@@ -85,7 +85,9 @@ def read_cases(
     """
     pictures = _image_files(images) if images is not None else {}
     for case, prediction_path, reference_path in pairs:
-        prediction = read_mapped(prediction_path, labels.label_set, labels.predictions, labels.unnamed)
+        prediction = read_mapped(
+            prediction_path, labels.label_set, labels.predictions, labels.unnamed, "--map-predictions"
+        )
         reference = read_mapped(reference_path, labels.label_set, labels.references, labels.unnamed)
         check_same_grid(case, prediction, reference)
         geometry = reference.geometry or prediction.geometry

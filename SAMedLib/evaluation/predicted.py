@@ -61,7 +61,7 @@ def predict_cases(
     predicted = _sources(segmenter.model.metadata.label_set)
     cases = _of_dataset(segmenter, data, report) if _is_dataset(data) else _of_prepared(segmenter, data, report)
     for case, sources in cases:
-        found = resolve(predicted, label_set, None, "The model")
+        found = resolve(predicted, label_set, None, "The model", None)
         wanted = resolve(sources, label_set, mapping, str(data))
         assert found is not None
         assert wanted is not None

@@ -87,18 +87,29 @@ def distances_in_box(
     found = []
     for here, there in (surfaces, surfaces[::-1]):
         distances = np.zeros(both)
-        if (alone := _points(here & ~there, scale)).size:
+        if (alone := _points(here & ~there)).size:
+            others = _points(there)
             # Midpoint splits and large leaves, measured: on a surface's grid points many distances tie, and pruning
             # small nodes costs more than it saves (half the time of the defaults).
-            tree = cKDTree(_points(there, scale), leafsize=64, balanced_tree=False, compact_nodes=False)
-            distances = np.concatenate((distances, tree.query(alone, workers=threads)[0]))
+            tree = cKDTree(others * scale, leafsize=64, balanced_tree=False, compact_nodes=False)
+            _, nearest = tree.query(alone * scale, workers=threads)
+            distances = np.concatenate((distances, _lengths(others[nearest] - alone, scale)))
         found.append(distances)
     return found[0], found[1]
 
 
-def _points(mask: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """float64 [n, dimensions] coordinates of the true voxels."""
-    return np.stack(np.unravel_index(np.flatnonzero(mask), mask.shape), axis=1) * scale
+def _points(mask: np.ndarray) -> np.ndarray:
+    """Integer [n, dimensions] indices of the true voxels."""
+    return np.stack(np.unravel_index(np.flatnonzero(mask), mask.shape), axis=1)
+
+
+def _lengths(offsets: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """float64 lengths of [n, dimensions] whole voxels, rounded as in a distance transform.
+
+    The tree's own distances are differences of rounded positions: 0.1 * 5 - 0.1 * 2 is not 0.1 * 3, so whether a voxel
+    lies within a tolerance of 0.3 would depend on where in the volume it is.
+    """
+    return np.sqrt(np.square(offsets * scale).sum(axis=1))
 
 
 def check_shapes(prediction: np.ndarray, reference: np.ndarray) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from SAMedLib.evaluation.figures import RUN_COLORS
 from SAMedLib.evaluation.pictures import Picture
@@ -82,7 +83,9 @@ def loss_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
         color = RUN_COLORS[number % len(RUN_COLORS)]
         axis.plot(x, y, color=color, lw=0.5, alpha=0.2)
         axis.plot(x, smooth(y), color=color, lw=1.7, label=name)
-    axis.set(xlabel="step", ylabel="training loss", ylim=(0, None))
+    axis.set(xlabel="step", ylabel="training loss")
+    axis.set_ylim(0, 1.05 * axis.dataLim.y1 if runs else None)  # flat curves would lie on the edge otherwise
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.grid(alpha=0.25)
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False)

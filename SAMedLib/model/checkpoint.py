@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -170,6 +171,32 @@ def apply_adapter(
     if metadata is not None and not fresh:
         model.metadata = metadata.replace(config=model.config, base=base_in_use)
     return fresh
+
+
+def describe_adapter(
+    path: Path,
+    state: dict[str, Tensor],
+    metadata: ModelMetadata | None,
+    image_size: int | None = None,
+    slice_size: int | None = None,
+) -> ModelMetadata:
+    """The metadata of an adapter file: its own, or what the tensors of a published .pth, which has none, tell.
+
+    Args:
+        metadata: what the file says of itself, None if nothing.
+        image_size, slice_size: what a .pth was trained with, which is not in the file; None takes the published 512
+            and 224.
+
+    Raises:
+        SAMedError: if sizes are given for a file that says them itself, or the tensors are no known adapter.
+    """
+    given = {name: n for name, n in (("image_size", image_size), ("slice_size", slice_size)) if n is not None}
+    if metadata is None:
+        metadata = infer_published_metadata(path, state)
+        return metadata.replace(config=dataclasses.replace(metadata.config, **given))
+    if given:
+        raise SAMedError(f"{path} says itself which sizes it takes; leave out --image-size and --slice-size.")
+    return metadata
 
 
 def infer_published_metadata(path: Path, state: dict[str, Tensor]) -> ModelMetadata:

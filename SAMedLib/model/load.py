@@ -6,7 +6,7 @@ from pathlib import Path
 
 from SAMedLib.errors import SAMedError
 from SAMedLib.model.build import build_network
-from SAMedLib.model.checkpoint import infer_published_metadata
+from SAMedLib.model.checkpoint import describe_adapter
 from SAMedLib.model.metadata import ModelMetadata
 from SAMedLib.model.network import Network
 from SAMedLib.model.tensor_files import is_complete, read_tensors
@@ -17,7 +17,11 @@ DEFAULT_MODEL = "tiny"
 
 
 def load_model(
-    source: ModelSource = DEFAULT_MODEL, base: str | Path | None = None, for_training: bool = False
+    source: ModelSource = DEFAULT_MODEL,
+    base: str | Path | None = None,
+    for_training: bool = False,
+    image_size: int | None = None,
+    slice_size: int | None = None,
 ) -> Network:
     """A model from a registry name, an adapter file, a run folder, or an (adapter, base) pair.
 
@@ -25,6 +29,8 @@ def load_model(
         source: "tiny" is the embedded default; a file ends in .safetensors or .pth; a run folder gives its best.
         base: SAM weights, a path or a registry name; None takes what the adapter names.
         for_training: leave LoRA unmerged and the model in training mode.
+        image_size, slice_size: what a .pth in the published layout was trained with, if not 512 and 224; the file does
+            not tell. Other files do.
 
     Returns:
         the model on the CPU; in eval mode with LoRA merged unless `for_training`.
@@ -36,8 +42,7 @@ def load_model(
         source, base = source
     adapter, base_name = find_adapter(source)
     state, metadata = read_tensors(adapter)
-    if metadata is None:
-        metadata = infer_published_metadata(adapter, state)
+    metadata = describe_adapter(adapter, state, metadata, image_size, slice_size)
     model = build_network(metadata.config, empty_encoder=True)
     model.metadata = metadata.replace(base=None)
     if base is not None or not is_complete(state):
@@ -48,6 +53,16 @@ def load_model(
         return model.train()
     model.merge_lora()
     return model.eval()
+
+
+def assumed_sizes(source: str | Path, image_size: int | None = None) -> str | None:
+    """A sentence for the user about a .pth for which no image size was given; None where nothing is assumed."""
+    if image_size is not None or str(source) in store.model_names() or Path(source).suffix not in (".pth", ".pt"):
+        return None
+    return (
+        f"{source} does not say which image size it was trained with: the published 512 is assumed. For another, "
+        "segment with --image-size, or convert it once (samed weights convert)."
+    )
 
 
 def find_adapter(source: str | Path) -> tuple[Path, str | None]:

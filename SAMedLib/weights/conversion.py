@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 from SAMedLib.errors import SAMedError
@@ -36,19 +35,15 @@ def convert(
     report.progress("converting", 0, 3, f"reading {source.name}")
     from SAMedLib.model import BaseWeights
     from SAMedLib.model.build import build_network
-    from SAMedLib.model.checkpoint import infer_published_metadata
+    from SAMedLib.model.checkpoint import describe_adapter
     from SAMedLib.model.tensor_files import is_complete, read_tensors
 
     if source.suffix == ".pth":
         check_pth(source)
     state, metadata = read_tensors(source)
-    sizes = {"image_size": image_size, "slice_size": slice_size}
-    given = {name: size for name, size in sizes.items() if size is not None}
-    if metadata is not None and given:
-        raise SAMedError(f"{source} says itself which sizes it takes; leave out --image-size and --slice-size.")
-    if metadata is None:
-        metadata = infer_published_metadata(source, state)
-        metadata = metadata.replace(config=dataclasses.replace(metadata.config, **given))
+    says_nothing = metadata is None
+    metadata = describe_adapter(source, state, metadata, image_size, slice_size)
+    if says_nothing:
         weights = store.default_store()
         encoder = metadata.config.encoder
         name = weights.base_name(None, None, (encoder.embed_dim, encoder.depth))

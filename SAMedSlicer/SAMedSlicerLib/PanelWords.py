@@ -26,14 +26,15 @@ def _ofEvaluation() -> list[tuple[str, str]]:
             _("add it, or check 'Only cases that are in both folders'."),
         ),
         (
-            r"say which is which with --map SOURCE=ORGAN,\.\.\. or choose other organs with --labels\.",
+            r"say which is which with --map(?:-predictions)? SOURCE=ORGAN,\.\.\. or choose other organs with "
+            r"--labels\.",
             _("choose other organs above, or rename the segments."),
         ),
         (
-            r"say which value is which organ with --map VALUE=ORGAN,\.\.\.",
+            r"say which value is which organ with --map(?:-predictions)? VALUE=ORGAN,\.\.\.",
             _("put a dataset.json that names the values beside the files."),
         ),
-        (r" so leave one of them out with --map\.", _(" so correct the segments.")),
+        (r" so leave one of them out with --map(?:-predictions)?\.", _(" so correct the segments.")),
         (r"map its labels to the label set first \(--map\)\.", _("choose other organs above.")),
     ]
 

@@ -124,6 +124,15 @@ def test_two_runs_are_compared_case_by_case_and_the_better_is_marked(folders, ca
     assert "<b>100.00</b>" in page
 
 
+def test_the_same_evaluation_gives_the_same_page(folders, capsys):
+    pages = []
+    for name in ("one.html", "two.html"):
+        files = ("--predictions", folders / "shifted", "--references", folders / "references", "--html", folders / name)
+        assert evaluate(capsys, *files)[0] == 0
+        pages.append((folders / name).read_bytes())
+    assert pages[0] == pages[1]
+
+
 def test_the_page_needs_nothing_else_and_shows_the_worst_case_first(folders, capsys):
     code, _, _ = evaluate(
         capsys, "--predictions", folders / "shifted", "--references", folders / "references",
@@ -231,7 +240,10 @@ def test_unknown_values_ask_for_a_map(tmp_path, capsys):
     code, _, error = evaluate(capsys, "--predictions", tmp_path / "p.nrrd", "--references", tmp_path / "r.nrrd")
     assert code == 1
     assert "r.nrrd holds the label 13" in error
-    assert "--map" in error
+    assert "--map VALUE" in error
+    code, _, error = evaluate(capsys, "--predictions", tmp_path / "r.nrrd", "--references", tmp_path / "p.nrrd")
+    assert code == 1
+    assert "--map-predictions VALUE" in error  # --map is for the references and would change nothing
 
 
 def test_segments_are_matched_by_name_then_by_code_whatever_their_values(tmp_path, capsys):

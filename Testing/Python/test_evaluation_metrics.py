@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from medpy.metric import binary as medpy
+from scipy import ndimage
 
 from SAMedLib import evaluation
 from SAMedLib.errors import SAMedError
@@ -114,6 +115,28 @@ def test_surface_dice_counts_surface_voxels_within_the_tolerance():
     assert evaluation.nsd(prediction, reference, 1.0) == (40 - 10 + 36 - 6) / 76
     assert evaluation.nsd(prediction, reference, 0.0) == (28 + 28) / 76
     assert evaluation.nsd(prediction, reference, 1.0, spacing=0.5) == 1.0
+
+
+@pytest.mark.parametrize("place", range(8))
+def test_a_voxel_exactly_at_the_tolerance_is_near_wherever_it_lies(place):
+    """0.1 * 5 - 0.1 * 2 is less than 0.1 * 3: differences of positions would depend on the place."""
+    prediction, reference = np.zeros((2, 12), bool)
+    prediction[place], reference[place + 3] = True, True
+    assert evaluation.nsd(prediction, reference, 3 * 0.1, spacing=0.1) == 1.0
+    assert evaluation.hd95(prediction, reference, spacing=0.1) == medpy.hd95(prediction, reference, 0.1)
+
+
+@pytest.mark.parametrize("spacing", [None, (0.1, 0.3, 0.7), (2.5, 0.8, 0.8)])
+@pytest.mark.parametrize("seed", range(3))
+def test_surface_dice_equals_the_share_of_two_distance_transforms(seed, spacing):
+    prediction, reference = blobs((9, 14, 11), seed) == 8, blobs((9, 14, 11), seed + 50) == 8
+    prediction[4, 4:9, 2:7] = reference[3:6, 5:8, 3:9] = True
+    surfaces = [mask ^ ndimage.binary_erosion(mask) for mask in (prediction, reference)]
+    distances = np.concatenate(
+        [ndimage.distance_transform_edt(~there, sampling=spacing)[here] for here, there in (surfaces, surfaces[::-1])]
+    )
+    for tolerance in (0, 0.3, 0.7, 0.8, 1, 2.1, 2.4, 2.5):
+        assert evaluation.nsd(prediction, reference, tolerance, spacing) == np.mean(distances <= tolerance)
 
 
 def test_volume_difference_is_relative_to_the_reference():

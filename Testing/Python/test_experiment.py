@@ -20,6 +20,7 @@ from SAMedLib.data.phantom_cases import write_phantoms
 from SAMedLib.errors import Cancelled
 from SAMedLib.events import SILENT, Reporter
 from SAMedLib.experiment import main
+from SAMedLib.experiments.figures import loss_curves
 from SAMedLib.experiments.job import run_experiments
 from SAMedLib.experiments.recipe import read_recipe
 from SAMedLib.experiments.sizes import published_file_bytes
@@ -83,6 +84,14 @@ def test_every_shipped_recipe_writes_its_table_and_its_figure(bench, path, capfd
     figure = {"losses": "losses.png", "cases": "cases.png"}
     for name in {figure.get(entry, "organs.png") for entry in recipe.report if entry != "sizes"}:
         assert matplotlib.image.imread(results / name).std() > 0.01
+
+
+def test_flat_loss_curves_lie_inside_their_figure():
+    events = [{"event": "metric", "step": step, "loss": 1.19} for step in (1, 2)]
+    axis = loss_curves({"one": events, "two": events}).axes[0]
+    assert axis.get_ylim()[0] == 0
+    assert axis.get_ylim()[1] > 1.2
+    assert all(float(tick).is_integer() for tick in axis.get_xticks())
 
 
 def test_every_table_and_figure_has_its_recipe():

@@ -21,6 +21,7 @@ from made_ct import OBLIQUE, direction_of, soft_tissue, write_dicom_series, writ
 from SAMedLib.errors import SAMedError
 from SAMedLib.imaging.overview import axial_choice, coronal_choice, write_overview
 from SAMedLib.imaging.volume import Geometry, Volume, read_labels, read_volume
+from SAMedLib.inference import Segmenter
 from SAMedLib.model import DecoderConfig, EncoderConfig, SAMed, SAMedConfig, load_model
 from SAMedLib.organs import SYNAPSE
 from SAMedLib.segment import main
@@ -237,6 +238,33 @@ def test_help_needs_neither_torch_nor_simpleitk():
     code = "import sys, SAMedLib.segment as s; s.parser().format_help(); print({'torch', 'SimpleITK'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_pth_is_taken_at_the_image_size_given_and_what_is_assumed_is_said(tmp_path, scan, capsys):
+    """A .pth in the published layout holds no image size: one trained at 64 pixels must not run at 512 in silence."""
+    torch.manual_seed(0)
+    network = SAMed(SAMedConfig(image_size=64, slice_size=48)).eval()
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if ".b." in name:
+                parameter.normal_(std=0.1)
+    base = {n: tensor for n, tensor in network.state_dict().items() if ".a." not in n and ".b." not in n}
+    torch.save(base, tmp_path / "base.pth")
+    network.save_adapter(tmp_path / "epoch_159.pth")
+    sized = [tmp_path / "epoch_159.pth", "--base", tmp_path / "base.pth", "--image-size", 64, "--slice-size", 48]
+    arguments = [scan, "-o", tmp_path / "out.nii.gz", "--model", *sized]
+    assert main([str(argument) for argument in arguments]) == 0
+    assert "does not say which image size" not in capsys.readouterr().err
+    expected = Segmenter(network, "cpu").segment(read_volume(scan))
+    assert np.array_equal(read_labels(tmp_path / "out.nii.gz").array, expected)
+    assert np.unique(expected).size > 1
+    assert main([str(scan), "-o", str(tmp_path / "no.nii.gz"), "--model", str(tmp_path / "epoch_159.pth")]) == 1
+    assert "the published 512 is assumed" in capsys.readouterr().err
+
+
+def test_sizes_for_a_file_that_says_its_own_are_refused(tmp_path, scan, model, capsys):
+    assert main([str(scan), "-o", str(tmp_path / "out.nii.gz"), "--model", model, "--image-size", "224"]) == 1
+    assert "says itself which sizes it takes" in one_sentence(capsys)
 
 
 def test_the_overview_shows_slices_through_the_organs(tmp_path):
