@@ -71,7 +71,7 @@ class Prepared:
 
     def validator(self, slices: SliceSet) -> Validator:
         fabric = self.fabric
-        return Validator(slices, fabric.device, self.slices_at_once, fabric.global_rank, fabric.world_size)
+        return Validator(slices, fabric.device, self.slices_at_once, self.mixed, fabric.global_rank, fabric.world_size)
 
 
 def prepare(options: TrainingOptions, report: Reporter = SILENT) -> Prepared:

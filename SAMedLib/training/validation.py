@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from SAMedLib.data.slices import SliceSet
 from SAMedLib.errors import SAMedError
 from SAMedLib.evaluation.measure import measure_labels
 from SAMedLib.imaging.resample import zoom_cubic, zoom_nearest
+from SAMedLib.inference.cpu_encoder import prepare_for_cpu
 from SAMedLib.model.network import Network
 from SAMedLib.organs import LabelSet
 from SAMedLib.training.batches import HeldSlices
@@ -75,11 +77,24 @@ class Validator:
     Dice is that of the network's pixels; an organ counts in the cases whose reference has it. HD95 is measured after
     bringing the labels back to the slices' size with order 0, as the published test does, in voxels. This is cheap
     enough for every epoch; figures for a publication come from the evaluate command, on the volumes themselves.
+
+    Args:
+        slices: the held-out cases.
+        batch_size: slices at once.
+        mixed: training computes in less than float32, so validation may.
+        rank, world_size: the processes share the slices.
     """
 
     def __init__(
-        self, slices: SliceSet, device: torch.device, batch_size: int, rank: int = 0, world_size: int = 1
+        self,
+        slices: SliceSet,
+        device: torch.device,
+        batch_size: int,
+        mixed: bool = False,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
+        self._dtype, self._batch_size = torch.bfloat16 if mixed else torch.float32, batch_size
         self._held = HeldSlices(slices, device)
         self._label_set: LabelSet = slices.label_set
         case_names = sorted(set(slices.cases))
@@ -104,8 +119,9 @@ class Validator:
         predictions = torch.zeros(self._reference.shape, dtype=torch.uint8, device=self._held.device)
         model.eval()
         try:
+            network, context = self._for_inference(model, autocast)
             for done, indices in enumerate(self._batches, start=1):
-                labels, predicted = self._segment(model, indices, autocast)
+                labels, predicted = self._segment(network, indices, context)
                 counts += self._confusion(indices, labels, predicted, len(counts))
                 predictions[indices.to(predictions.device)] = zoom_nearest(predicted, predictions.shape[1:]).byte()
                 on_batch(done, len(self._batches))
@@ -116,6 +132,13 @@ class Validator:
             dist.all_reduce(predictions)  # each slice is zero on all ranks but one
         distances = self._distances(predictions.cpu().numpy())
         return _summary(counts.view(self._case_count, classes, classes).cpu().numpy(), distances, self._label_set)
+
+    def _for_inference(self, model: Network, autocast: Callable) -> tuple[Network, Callable]:
+        """On a CPU the network that inference uses there, which needs no autocast."""
+        prepared = None
+        if self._held.device.type == "cpu":
+            prepared = prepare_for_cpu(model, self._dtype, self._batch_size)
+        return (model, autocast) if prepared is None else (prepared, contextlib.nullcontext)
 
     @torch.no_grad()
     def _segment(self, model: Network, indices: Tensor, autocast: Callable) -> tuple[Tensor, Tensor]:

@@ -33,6 +33,7 @@ from SAMedLib.organs import SYNAPSE
 from SAMedLib.training.batches import Batches
 from SAMedLib.training.fabric import make_fabric
 from SAMedLib.training.options import Timetable, TrainingOptions
+from SAMedLib.training.preparation import is_mixed
 from SAMedLib.training.records import Records
 from SAMedLib.training.run_folder import RunFolder
 from SAMedLib.training.trainer import Trainer
@@ -68,7 +69,10 @@ class Epoch:
         options = TrainingOptions(data="", batch_size=batch, lr=1e-4)
         self._batches = Batches(slices, config, get_augmentation("published"), batch, 0, fabric.device)
         self._trainer = Trainer(fabric, random_network(config), self._batches, options, times)
-        self._few = Validator(slices, fabric.device, batch)
+        # a quarter of a case: the network is prepared once for all held-out cases, so its share is overstated
+        self._validated = max(batch, SLICES // 4)
+        few = _case(self._validated, config.slice_size)
+        self._few = Validator(few, fabric.device, batch, is_mixed(fabric))
         self._whole = Validator(_case(SLICES, config.slice_size), fabric.device, batch)
         predicted = organ_labels((SLICES, config.slice_size, config.slice_size), 1, scattered)
         self._given = GivenMasks(config, torch.from_numpy(predicted).to(fabric.device))
@@ -77,7 +81,7 @@ class Epoch:
     def seconds(self) -> np.ndarray:
         """[clock, processor] x [training a slice, validating a slice, a case beside the network]."""
         taken = np.array([_seconds(work) for work in (self._step, self._validate, self._measure)])
-        return taken.T / (self._batch, self._batch, 1)
+        return taken.T / (self._batch, self._validated, 1)
 
     def close(self) -> None:
         self._records.close()

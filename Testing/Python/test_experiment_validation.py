@@ -13,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from SAMedLib.data.slices import SliceSet
 from SAMedLib.evaluation import hd95
 from SAMedLib.imaging.resample import zoom_cubic, zoom_nearest
+from SAMedLib.inference.packed_linear import multiplies
 from SAMedLib.model import SAMed, SAMedOutput
 from SAMedLib.organs import SYNAPSE
 from SAMedLib.train import main
@@ -51,6 +52,24 @@ def test_distances_are_those_of_whole_cases_on_the_grid_of_the_slices(small_conf
     assert validation.hd95 == pytest.approx(expected)
     found = [value for value in expected.values() if value is not None]
     assert validation.mean_hd95 == pytest.approx(np.mean(found))
+
+
+@pytest.mark.skipif(not multiplies(torch.bfloat16), reason="this CPU or PyTorch does not multiply bfloat16")
+def test_validation_uses_the_network_of_inference_and_training_goes_on_with_its_own(small_config, held_out):
+    torch.manual_seed(1)
+    model = SAMed(small_config).train()
+
+    def forbidden():
+        raise AssertionError("the network that is trained was used")
+
+    exact, mixed = (
+        Validator(held_out, torch.device("cpu"), 3, mixed).measure(model, forbidden, lambda *_: None)
+        for mixed in (False, True)
+    )
+    assert mixed.mean == pytest.approx(exact.mean, abs=0.05)
+    assert model.training
+    model.low_res_logits(torch.rand(1, 1, 80, 80)).sum().backward()
+    assert any(parameter.grad is not None for parameter in model.image_encoder.parameters())
 
 
 def test_a_perfect_model_has_distance_zero_and_an_empty_one_none(small_config, held_out):
