@@ -16,7 +16,7 @@ _QUIET_S = 0.7  # after the last stroke, before the organs are measured again
 
 
 class Editing:
-    """The state `tool`, "" or one of TOOLS, and `edited_organ`, the one that it works on; and what they do.
+    """The state `tool`, "" or one of TOOLS, `edited_organ`, the one that it works on, and `can_undo`; and what they do.
 
     Args:
         editor: trame-slicer's SegmentationEditor.
@@ -31,9 +31,11 @@ class Editing:
         self._soon: asyncio.TimerHandle | None = None
         self._undo = UndoStack(undo_limit=_STEPS_BACK)
         self.edited = False
+        self._undo.index_changed.connect(self._show_undo)
         editor.set_undo_stack(self._undo)
         editor.segmentation_modified.connect(self._on_modified)
         state.brush = _BRUSH
+        self._show_undo()
         self._show("", "")
 
     def begin(self, segmentation_node: Any, volume_node: Any, surfaces: bool) -> None:
@@ -81,6 +83,10 @@ class Editing:
 
     def _show(self, tool: str, organ: str) -> None:
         self._state.update({"tool": tool, "edited_organ": organ})
+        self._state.flush()
+
+    def _show_undo(self, *_: Any) -> None:
+        self._state.can_undo = self._undo.can_undo()
         self._state.flush()
 
     def _on_modified(self, *_: Any) -> None:

@@ -56,7 +56,7 @@ class Workbench:
         self._reading = False
         self.session = 0  # counts users; what one of them began does not reach the next
         self._models: dict[str, ModelChoice] = {}
-        state.update({"model": model, "details": "", "surfaces": True, "upload_error": "", "upload_percent": None})
+        state.update({"model": model, "details": "", "surfaces": True})
         self.button = Button(state, "segment", "Segment organs")
         self.status = StatusLine(state, "status")
         host = WebHost(views.scene, folder, self._show_details)
@@ -221,7 +221,7 @@ class Workbench:
         self._forget_scan()
         self._folder.clear()
         self.status.text = ""
-        self._state.update({"details": "", "upload_error": "", "upload_percent": None})
+        self._state.details = ""
         self._views.show(None)
         self._update()
 
