@@ -12,11 +12,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from SAMedLib.imaging.volume import Volume, write_array
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 PATIENCE_S = 240
@@ -148,3 +151,13 @@ def wait_until(condition: Callable[[], Any], seconds: float = PATIENCE_S) -> Non
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.1)
+
+
+def written(volume: Volume, array: np.ndarray, path: Path, spacing: float = 1) -> Path:
+    """An array on the grid of a volume, or on a coarser one, as a file."""
+    geometry = volume.geometry
+    if spacing != 1:
+        step = (geometry.spacing[0] * spacing, geometry.spacing[1] * spacing, geometry.spacing[2])
+        geometry = replace(geometry, size=array.shape[::-1], spacing=step)
+    write_array(path, array, geometry)
+    return path
