@@ -38,20 +38,21 @@ class Editing:
         self._show_undo()
         self._show("", "")
 
-    def begin(self, segmentation_node: Any, volume_node: Any, surfaces: bool) -> None:
-        """Edit these segments from now on; with `surfaces` they are in the 3D view too, and follow."""
+    def begin(self, segmentation_node: Any, volume_node: Any) -> None:
+        """Edit these segments from now on; they are in the slice views only."""
         self.end()
         self._editor.set_active_segmentation(segmentation_node, volume_node)
-        self._editor.show_3d(surfaces)
         self._segmentation = segmentation_node
 
     def show_surfaces(self, shown: bool) -> None:
+        """Have the segments in the 3D view too, where they follow what is edited."""
         self._editor.show_3d(shown)
 
     def end(self) -> None:
         """Put the tool away; nothing of an earlier result comes back."""
         if self._soon is not None:
             self._soon.cancel()
+        self._editor.show_3d(False)  # else the next segments get all their surfaces at once
         self._editor.clear()
         self._segmentation, self._soon, self.edited = None, None, False
         self._show("", "")
