@@ -81,6 +81,7 @@ def test_segmenting_tells_how_far_it_is_and_shows_the_organs(page, ct, expected)
     assert any(text.startswith("Segmenting slice ") for text in said)
     assert "not for patients" in page.inner_text("#notice")
     _table_is_right(page, expected)
+    assert page.locator(".side").all_inner_texts() == ["R", "S", "A", "S", "R", "A"]  # coronal, sagittal, axial
     for view in ("Green", "Yellow", "Red"):
         wait_until(lambda view=view: coloured(page, view) > 0.01)
     wait_until(lambda: coloured(page, "ThreeD") > 0.05)  # surfaces on a grey background
@@ -218,6 +219,20 @@ def test_cancel_ends_the_child_and_the_next_start_works(page, server, ct):
     wait_until(lambda: not server.children())
     assert page.locator("#result").count() == 0
     page.click("#segment")
+    status_becomes(page, "organs? found")
+
+
+def test_the_page_answers_while_torch_works(page, server, ct):
+    send(page, ct)
+    page.click("#segment")
+    wait_until(server.children)
+    answers = page.evaluate("""async () => {
+        const answers = [];
+        for (let i = 0; i < 20; i++) answers.push((await fetch("index.html", {cache: "no-store"})).status);
+        return answers;
+    }""")
+    assert server.children(), "the segmentation was over before the page answered"
+    assert answers == [200] * 20
     status_becomes(page, "organs? found")
 
 
