@@ -56,6 +56,9 @@ class Server:
         self._log = temporary.with_suffix(".log")
         with open(self._log, "wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+
+    def wait(self) -> None:
+        """Until it serves, at `address`."""
         wait_until(lambda: "token=" in self.said or self.process.poll() is not None)
         assert self.process.poll() is None, self.said
         self.address = re.search(r"http://\S+", self.said).group()
@@ -82,6 +85,7 @@ def running(temporary: Path, *arguments: str) -> Iterator[Server]:
     temporary.mkdir(exist_ok=True)
     server = Server(temporary, *arguments)
     try:
+        server.wait()
         yield server
     finally:
         if server.process.poll() is None:
