@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from SAMedLib.errors import SAMedError
 
@@ -15,6 +16,7 @@ _LOOK_S = 0.5  # how often the server asks whether it is still wanted
 
 async def until_unwanted(is_wanted: Callable[[], bool], meanwhile: Callable[[], Awaitable[None]] | None = None) -> None:
     """Return on Ctrl-C, on a request to end, or once `is_wanted` says no; `meanwhile` is called now and then."""
+    asyncio.get_running_loop().set_exception_handler(_leave_out_closed_tabs)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):  # Windows: KeyboardInterrupt ends the loop
@@ -24,6 +26,12 @@ async def until_unwanted(is_wanted: Callable[[], bool], meanwhile: Callable[[], 
             await asyncio.wait_for(stop.wait(), _LOOK_S)
         if meanwhile is not None:
             await meanwhile()
+
+
+def _leave_out_closed_tabs(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A tab that closes while a picture is on its way to it is no fault to be told about."""
+    if not isinstance(context.get("exception"), ConnectionError):
+        loop.default_exception_handler(context)
 
 
 def cannot_listen(host: str, port: int, error: OSError) -> SAMedError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import SimpleITK as sitk
 
 from SAMedLib.errors import SAMedError
 from SAMedLib.imaging.volume import read_volume
+from SAMedLib.web.listening import until_unwanted
 from SAMedLib.web.own_voxels import check_own_voxels
 from SAMedLib.web.page_words import in_page_words
 from SAMedLib.web.private_folder import PrivateFolder, sweep
@@ -309,6 +311,21 @@ def test_sweeping_follows_no_link_that_somebody_laid_out(tmp_path):
     (tmp_path / "temp" / "samed-web-0123").symlink_to(tmp_path / "precious")
     assert sweep(tmp_path / "temp") == 0
     assert (tmp_path / "precious").is_dir()
+
+
+@pytest.mark.parametrize(("error", "told"), [(ConnectionResetError("closing transport"), False), (KeyError("x"), True)])
+def test_a_tab_that_closes_while_a_picture_is_sent_is_no_traceback(error, told, caplog):
+    async def send():
+        raise error
+
+    async def serve():
+        turns = iter([True, True, False])
+        asyncio.ensure_future(send())  # noqa: RUF006
+        await until_unwanted(lambda: next(turns))
+        gc.collect()
+
+    asyncio.run(serve())
+    assert ("never retrieved" in caplog.text) is told
 
 
 @pytest.mark.parametrize(
