@@ -34,7 +34,7 @@ web: $(WEB_VENV)/.ready
 	$(WEB_BIN)/python -m SAMedLib web --phantom
 
 test-web: $(WEB_VENV)/.ready
-	$(WEB_BIN)/python -m pytest Testing/Python/test_web.py Testing/Python/test_web_browser.py
+	$(WEB_BIN)/python -m pytest -n 2 --dist loadfile Testing/Python/test_web*.py
 
 test: setup
 	$(BIN)/python -m pytest -n auto --dist loadfile

@@ -257,17 +257,27 @@ set(SAMedLib_SCRIPTS
   SAMedLib/web/__init__.py
   SAMedLib/web/__main__.py
   SAMedLib/web/comparison.py
+  SAMedLib/web/door.py
   SAMedLib/web/editing.py
   SAMedLib/web/exports.py
   SAMedLib/web/extra.py
   SAMedLib/web/guard.py
   SAMedLib/web/host.py
+  SAMedLib/web/listening.py
   SAMedLib/web/organ_table.py
+  SAMedLib/web/own_voxels.py
   SAMedLib/web/page.py
+  SAMedLib/web/page_words.py
   SAMedLib/web/private_folder.py
+  SAMedLib/web/reception.py
+  SAMedLib/web/relay.py
   SAMedLib/web/routes.py
   SAMedLib/web/scan.py
   SAMedLib/web/server.py
+  SAMedLib/web/session_process.py
+  SAMedLib/web/several.py
+  SAMedLib/web/sides.py
+  SAMedLib/web/surfaces.py
   SAMedLib/web/uploads.py
   SAMedLib/web/views.py
   SAMedLib/web/widgets.py

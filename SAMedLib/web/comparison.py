@@ -10,7 +10,8 @@ import numpy as np
 from SAMedLib.errors import SAMedError
 from SAMedLib.imaging.grids import grid_differences
 from SAMedLib.imaging.volume import Volume, read_labels
-from SAMedLib.web.scan import check_size, without_folder
+from SAMedLib.web.page_words import in_page_words
+from SAMedLib.web.scan import check_upload
 
 if TYPE_CHECKING:
     from SAMedLib.evaluation import OrganScore
@@ -26,10 +27,10 @@ def read_reference(path: Path, scan: Volume) -> np.ndarray:
     if path.is_dir():
         raise SAMedError("Several files were sent; choose the one file with the reference labels.")
     try:
-        check_size(path)
+        check_upload(path)
         reference = read_labels(path)
     except SAMedError as error:
-        raise SAMedError(without_folder(str(error), path)) from error
+        raise SAMedError(in_page_words(str(error), path)) from error
     differences = grid_differences(reference.geometry, scan.geometry)
     if differences:
         raise SAMedError(

@@ -16,7 +16,7 @@ _QUIET_S = 0.7  # after the last stroke, before the organs are measured again
 
 
 class Editing:
-    """The state `tool`, "" or one of TOOLS, and `edited_organ`, the one that it works on; and what they do.
+    """The state `tool`, "" or one of TOOLS, `edited_organ`, the one that it works on, and `can_undo`; and what they do.
 
     Args:
         editor: trame-slicer's SegmentationEditor.
@@ -31,25 +31,28 @@ class Editing:
         self._soon: asyncio.TimerHandle | None = None
         self._undo = UndoStack(undo_limit=_STEPS_BACK)
         self.edited = False
+        self._undo.index_changed.connect(self._show_undo)
         editor.set_undo_stack(self._undo)
         editor.segmentation_modified.connect(self._on_modified)
         state.brush = _BRUSH
+        self._show_undo()
         self._show("", "")
 
-    def begin(self, segmentation_node: Any, volume_node: Any, surfaces: bool) -> None:
-        """Edit these segments from now on; with `surfaces` they are in the 3D view too, and follow."""
+    def begin(self, segmentation_node: Any, volume_node: Any) -> None:
+        """Edit these segments from now on; they are in the slice views only."""
         self.end()
         self._editor.set_active_segmentation(segmentation_node, volume_node)
-        self._editor.show_3d(surfaces)
         self._segmentation = segmentation_node
 
     def show_surfaces(self, shown: bool) -> None:
+        """Have the segments in the 3D view too, where they follow what is edited."""
         self._editor.show_3d(shown)
 
     def end(self) -> None:
         """Put the tool away; nothing of an earlier result comes back."""
         if self._soon is not None:
             self._soon.cancel()
+        self._editor.show_3d(False)  # else the next segments get all their surfaces at once
         self._editor.clear()
         self._segmentation, self._soon, self.edited = None, None, False
         self._show("", "")
@@ -81,6 +84,10 @@ class Editing:
 
     def _show(self, tool: str, organ: str) -> None:
         self._state.update({"tool": tool, "edited_organ": organ})
+        self._state.flush()
+
+    def _show_undo(self, *_: Any) -> None:
+        self._state.can_undo = self._undo.can_undo()
         self._state.flush()
 
     def _on_modified(self, *_: Any) -> None:

@@ -73,7 +73,7 @@ def _row(size: OrganSize) -> dict[str, Any]:
     return {
         "name": size.name,
         "color": "#{:02x}{:02x}{:02x}".format(*size.color),
-        "ml": f"{'≥ ' if size.cut else ''}{size.ml:.1f}" if found else "not found",
+        "ml": size.amount,
         "cut": size.cut,
         "found": found,
         "shown": found,

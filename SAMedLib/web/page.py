@@ -23,6 +23,11 @@ html { overflow-y: auto; }
 #organs td, #organs th { padding: 0 6px; height: 32px; }
 #organs .organ td { cursor: pointer; }
 #panel .v-btn { text-transform: none; letter-spacing: normal; }
+@media (max-width: 760px) {  /* the views below the panel */
+    .v-layout { display: block !important; overflow: visible !important; }
+    .v-navigation-drawer { position: static !important; width: 100% !important; height: auto !important; }
+    .v-main { padding-left: 0 !important; }
+}
 """
 
 
@@ -34,6 +39,9 @@ def scripts() -> dict[str, Any]:
 def build_page(server: Any, workbench: Workbench, add_views: Callable[[Any], None]) -> None:
     """Lay the page out; `add_views` puts the views into the layout where it is called."""
     server.state.update({"trame__title": _TITLE, "trame__favicon": None})
+    # of one tab: were it the session's, a tab that is closed while it sends would leave it as it was
+    server.state.update({"upload_percent": None, "upload_error": ""})
+    server.state.client_only("upload_percent", "upload_error")
     with VAppLayout(server) as layout:
         layout.root.theme = "dark"
         client.Style(_STYLE)
@@ -89,7 +97,7 @@ def _segment(workbench: Workbench) -> None:
         "{{ segment_text }}",
         id="segment",
         block=True,
-        color="primary",
+        color=("segment_enabled ? 'primary' : undefined",),
         classes="my-2",
         disabled=("!segment_enabled",),
         click=workbench.button.click,
@@ -198,7 +206,7 @@ def _edit(workbench: Workbench) -> None:
             size="small",
             variant="tonal",
             title="Take the last stroke back",
-            disabled=("busy",),
+            disabled=("busy || !can_undo",),
             click=workbench.editing.undo,
         )
     v3.VSlider(

@@ -8,6 +8,8 @@ from typing import Any
 
 from SAMedLib.errors import SAMedError
 from SAMedLib.imaging.volume import Volume, read_geometry, read_volume
+from SAMedLib.web.own_voxels import check_own_voxels
+from SAMedLib.web.page_words import in_page_words
 from SAMedSlicerLib.AbdomenWindow import showAbdomen
 from SAMedSlicerLib.ArrayVolume import addVolume
 
@@ -29,17 +31,17 @@ class Scan:
 
 
 def read_scan(path: Path) -> Volume:
-    """As read_volume, with a limit to what a file may ask for; for any thread.
+    """As read_volume, with limits to what a file may ask for; for any thread.
 
     Raises:
         SAMedError: if it is no CT that can be opened; the file is named as the user knows it, without its folder.
     """
     try:
-        check_size(path)
+        check_upload(path)
         volume = read_volume(path)
     except SAMedError as error:
-        raise SAMedError(without_folder(str(error), path)) from error
-    return replace(volume, notes=tuple(without_folder(note, path) for note in volume.notes))
+        raise SAMedError(in_page_words(str(error), path)) from error
+    return replace(volume, notes=tuple(in_page_words(note, path) for note in volume.notes))
 
 
 def add_scan(scene: Any, volume: Volume) -> Scan:
@@ -49,18 +51,14 @@ def add_scan(scene: Any, volume: Volume) -> Scan:
     return Scan(volume, node)
 
 
-def check_size(path: Path) -> None:
-    """Raises SAMedError if a file says that it holds more voxels than any CT has; looks at its header only."""
+def check_upload(path: Path) -> None:
+    """Raises SAMedError if an image of the server is meant, or one with more voxels than any CT has."""
     if not path.is_file():
         return
+    check_own_voxels(path)
     try:
         size = read_geometry(path).size
     except SAMedError:  # reading it says better what it is
         return
     if size[0] * size[1] * size[2] > _MOST_VOXELS:
         raise SAMedError(f"{path} has {' x '.join(map(str, size))} voxels; crop it first.")
-
-
-def without_folder(text: str, path: Path) -> str:
-    """A sentence about a file, or about one beside it, without the temporary folder that only the server knows."""
-    return text.replace(f"{path.parent}/", "").replace(str(path.parent), "the upload")

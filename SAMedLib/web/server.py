@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from SAMedLib.errors import SAMedError
 from SAMedLib.imaging.volume import Volume
 from SAMedLib.web import page
 from SAMedLib.web.guard import Guard
+from SAMedLib.web.listening import cannot_listen, until_unwanted
 from SAMedLib.web.private_folder import PrivateFolder
 from SAMedLib.web.routes import Routes
-
-_LOOK_S = 0.5  # how often the server asks whether it is still wanted
 
 
 @dataclass(frozen=True)
@@ -87,7 +83,6 @@ async def serve(
     server.controller.on_server_bind.add(on_bind)
     server.controller.on_server_ready.add(lambda **_: on_ready(server.port))
     server.controller.on_client_connected.add(lambda **_: views.reset())
-    stop = _stop_event()
     running = asyncio.ensure_future(
         server.start(
             host=settings.host,
@@ -101,36 +96,16 @@ async def serve(
         )
     )
     try:
-        while not stop.is_set() and not running.done() and is_wanted():
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(stop.wait(), _LOOK_S)
+        await until_unwanted(lambda: not running.done() and is_wanted())
     finally:
         workbench.end()
-        if running.done():
-            _look_why(running, settings)
-        else:
+        if not running.done():
             await server.stop()
-
-
-def _look_why(ended: asyncio.Future, settings: Settings) -> None:
-    """Raises SAMedError if the server could not listen where it was asked to."""
-    try:
-        ended.result()
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise SAMedError(
-            f"Nothing can be served at {settings.host}, port {settings.port} ({reason}); give another --port, or 0 for "
-            "any that is free."
-        ) from error
-
-
-def _stop_event() -> asyncio.Event:
-    """Set by Ctrl-C and by a request to end."""
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError):  # Windows: KeyboardInterrupt ends the loop
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop
+    if running.done():
+        try:
+            running.result()
+        except OSError as error:
+            raise cannot_listen(settings.host, settings.port, error) from error
 
 
 def _keep_frameworks_from_guessing() -> None:

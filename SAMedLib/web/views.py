@@ -11,7 +11,10 @@ import vtk
 from trame_slicer.core import LayoutManager, SlicerApp
 from trame_slicer.rca_view import register_rca_factories
 
+from SAMedLib.web.sides import build_slice_view
+
 _LAYOUT = "Quad View"
+_AXES = slicer.vtkMRMLAbstractViewNode.OrientationMarkerTypeAxes
 
 
 class Views:
@@ -28,12 +31,14 @@ class Views:
             segmentations=SimpleNamespace(logic=lambda: self._app.segmentations_logic),
             volumes=SimpleNamespace(logic=lambda: self._app.volumes_logic),
         )
-        register_rca_factories(self._app.view_manager, server)
+        register_rca_factories(self._app.view_manager, server, slice_view_ui_f=build_slice_view)
         self.layout = LayoutManager(self.scene, self._app.view_manager, server)
         self.layout.register_layout_dict(LayoutManager.default_grid_configuration())
         self.layout.set_layout(_LAYOUT)
         for view in self._app.view_manager.get_views():
             view.render_window().SetMultiSamples(0)  # many times slower without a graphics card, and hardly seen
+        for view in self._app.view_manager.get_threed_views():
+            view.set_orientation_marker(_AXES, slicer.vtkMRMLAbstractViewNode.OrientationMarkerSizeSmall)
 
     def show(self, volume_node: Any) -> None:
         """Put a volume, or None, into the slice views."""

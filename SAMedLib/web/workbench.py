@@ -19,6 +19,7 @@ from SAMedLib.web.host import WebHost
 from SAMedLib.web.organ_table import OrganTable
 from SAMedLib.web.private_folder import PrivateFolder
 from SAMedLib.web.scan import Scan, add_scan, read_scan
+from SAMedLib.web.surfaces import prepare_surfaces
 from SAMedLib.web.views import Views
 from SAMedLib.web.widgets import Button, ProgressBar, StatusLine
 from SAMedSlicerLib.JobStrip import JobStrip
@@ -56,7 +57,7 @@ class Workbench:
         self._reading = False
         self.session = 0  # counts users; what one of them began does not reach the next
         self._models: dict[str, ModelChoice] = {}
-        state.update({"model": model, "details": "", "surfaces": True, "upload_error": "", "upload_percent": None})
+        state.update({"model": model, "details": "", "surfaces": True})
         self.button = Button(state, "segment", "Segment organs")
         self.status = StatusLine(state, "status")
         host = WebHost(views.scene, folder, self._show_details)
@@ -136,7 +137,7 @@ class Workbench:
             return
         label_set = model.labels or LabelSet.from_names(model.title, model.organs)
         self.editing.choose("", "")
-        if self.editing.edited:  # a new node: the writer would keep what was edited beside the new organs
+        if self._segmentation is not None:  # a new node: the writer would keep what was edited beside the new organs
             self._segmentation.RemoveAttribute("SAMed.Model")
         request = SegmentRequest(model.key, device=self._device)
         folder, case = self._host.temporaryFolder(), VolumeCase(self._scan.node)
@@ -152,8 +153,8 @@ class Workbench:
                 self._views.scene.RemoveNode(self._segmentation)
             self._segmentation, self._label_set = run.shown, self._next_label_set
             self.organs.show(run.results[0].sizes, run.shown)
-            self.editing.begin(run.shown, self._scan.node, self._state.surfaces)
-            self._views.centre_surfaces()
+            self.editing.begin(run.shown, self._scan.node)
+            self.show_surfaces(self._state.surfaces)
             self._compare_again()
         self._update()
 
@@ -168,8 +169,18 @@ class Workbench:
     def show_surfaces(self, shown: bool) -> None:
         """Show the organs in the 3D view too, or in the slices alone."""
         self._state.surfaces = shown
-        if self._segmentation is not None:
-            self.editing.show_surfaces(shown)
+        if self._segmentation is None:
+            return
+        if shown:
+            self._surfacing = asyncio.get_running_loop().create_task(self._add_surfaces(self._segmentation))
+        else:
+            self.editing.show_surfaces(False)
+
+    async def _add_surfaces(self, segmentation: Any) -> None:
+        if await prepare_surfaces(
+            segmentation, lambda: segmentation is self._segmentation and bool(self._state.surfaces)
+        ):
+            self.editing.show_surfaces(True)
             self._views.centre_surfaces()
 
     def look_at(self, organ: str) -> None:
@@ -221,7 +232,7 @@ class Workbench:
         self._forget_scan()
         self._folder.clear()
         self.status.text = ""
-        self._state.update({"details": "", "upload_error": "", "upload_percent": None})
+        self._state.details = ""
         self._views.show(None)
         self._update()
 

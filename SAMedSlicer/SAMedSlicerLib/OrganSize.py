@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from slicer.i18n import tr as _
+
 if TYPE_CHECKING:
     from SAMedLib.organs import Label
 
@@ -24,6 +26,13 @@ class OrganSize:
     voxels: int
     ml: float
     cut: bool
+
+    @property
+    def amount(self) -> str:
+        """Its mL as a table shows them."""
+        if not self.voxels:
+            return _("not found")
+        return f"{'≥ ' if self.cut else ''}{self.ml:.1f}"
 
 
 def organSizes(labels: Any, voxelMl: float, organs: Sequence[Label]) -> list[OrganSize]:

@@ -123,13 +123,7 @@ def _shortened(name: str) -> str:
 
 def _cell(size: Any) -> Any:
     """A number; what is odd about it is said beside it."""
-    if size is None:
-        text = ""
-    elif not size.voxels:
-        text = _("not found")
-    else:
-        text = f"{'≥ ' if size.cut else ''}{size.ml:.1f}"
-    item = qt.QTableWidgetItem(text)
+    item = qt.QTableWidgetItem(size.amount if size is not None else "")
     item.setTextAlignment(int(qt.Qt.AlignRight) | int(qt.Qt.AlignVCenter))
     if size is not None and size.cut:
         item.setToolTip(_("The organ reaches the edge of the scan; there may be more of it outside."))

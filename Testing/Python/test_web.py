@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import subprocess
 import sys
 from http.cookies import SimpleCookie
 
 import pytest
+import SimpleITK as sitk
 
 from SAMedLib.errors import SAMedError
+from SAMedLib.imaging.volume import read_volume
+from SAMedLib.web.listening import until_unwanted
+from SAMedLib.web.own_voxels import check_own_voxels
+from SAMedLib.web.page_words import in_page_words
 from SAMedLib.web.private_folder import PrivateFolder, sweep
 
 pytest.importorskip("aiohttp", reason="the extra `web` is not installed")
@@ -204,6 +210,65 @@ def test_names_from_outside_stay_inside_the_folder(name, tmp_path):
     assert (tmp_path / plain).resolve().parent == tmp_path.resolve()
 
 
+_META = (
+    "ObjectType = Image\nNDims = 3\nDimSize = 4 4 4\nElementType = MET_SHORT\nBinaryData = True\nElementDataFile = {}\n"
+)
+_NRRD = "NRRD0004\ntype: short\ndimension: 3\nsizes: 4 4 4\nencoding: raw\nendian: little\n{}\n\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        ("ct.mhd", _META.format("{secret}")),
+        ("ct.mhd", _META.format("../secret.raw")),
+        ("ct.mha", _META.format("LIST 2\n../secret.raw\n../secret.raw")),
+        ("ct.mhd", _META.format("../secre%c.raw 116 116 1")),
+        ("ct.nhdr", _NRRD.format("data file: {secret}")),
+        ("ct.nrrd", _NRRD.format("DataFile: ../secret.raw")),
+        ("ct.nrrd", _NRRD.format("data file: LIST\n../secret.raw")),
+    ],
+)
+def test_an_upload_leads_to_no_file_of_the_server(name, header, tmp_path):
+    secret, sent = tmp_path / "secret.raw", tmp_path / "sent"
+    secret.write_bytes(bytes(128))
+    sent.mkdir()
+    (sent / name).write_text(header.replace("{secret}", str(secret)))
+    (sent / "LIST 2").touch()  # sent along, so that the name is known
+    (sent / "LIST").touch()
+    with pytest.raises(SAMedError, match="which was not sent"):
+        check_own_voxels(sent / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "header"), [("ct.mhd", _META.format("ct.raw")), ("ct.nhdr", _NRRD.format("data file: ct.raw"))]
+)
+def test_voxels_that_were_sent_along_are_found(name, header, tmp_path):
+    (tmp_path / "ct.raw").write_bytes(bytes(range(128)))
+    (tmp_path / name).write_text(header)
+    check_own_voxels(tmp_path / name)
+    assert read_volume(tmp_path / name).array.size == 64
+
+
+def test_formats_that_may_lead_elsewhere_are_refused(tmp_path):
+    import h5py
+
+    with h5py.File(tmp_path / "ct.h5", "w") as file:
+        file["ITKImage/0/Dimension"] = [4, 4, 4]
+    (tmp_path / "ct.h5").rename(tmp_path / "ct.hdf5")
+    with pytest.raises(SAMedError, match="give the CT as NIfTI, NRRD, MetaImage or DICOM"):
+        check_own_voxels(tmp_path / "ct.hdf5")
+
+
+@pytest.mark.parametrize("frames", [2, 5])
+def test_advice_is_about_the_page_and_not_about_the_command_line(frames, tmp_path):
+    path = tmp_path / "ct.nii.gz"
+    sitk.WriteImage(sitk.JoinSeries([sitk.Image(4, 4, 4, sitk.sitkInt16)] * frames), str(path))
+    with pytest.raises(SAMedError, match="--frame") as told:
+        read_volume(path)
+    said = in_page_words(str(told.value), path)
+    assert said == f"ct.nii.gz holds 4 dimensions (4 x 4 x 4 x {frames}); send one frame of it as a file of its own."
+
+
 def test_uploads_end_at_the_limit_whatever_the_header_says(tmp_path):
     with pytest.raises(SAMedError, match="--max-upload"):
         upload([("ct.nrrd", b"x" * 1001)], tmp_path)
@@ -248,12 +313,28 @@ def test_sweeping_follows_no_link_that_somebody_laid_out(tmp_path):
     assert (tmp_path / "precious").is_dir()
 
 
+@pytest.mark.parametrize(("error", "told"), [(ConnectionResetError("closing transport"), False), (KeyError("x"), True)])
+def test_a_tab_that_closes_while_a_picture_is_sent_is_no_traceback(error, told, caplog):
+    async def send():
+        raise error
+
+    async def serve():
+        turns = iter([True, True, False])
+        asyncio.ensure_future(send())  # noqa: RUF006
+        await until_unwanted(lambda: next(turns))
+        gc.collect()
+
+    asyncio.run(serve())
+    assert ("never retrieved" in caplog.text) is told
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["--token", "short"], "can be guessed"),
         (["--port", "70000"], "no port 70000"),
         (["ct.nrrd", "--phantom"], "not both"),
+        (["--users", "0"], "--users 1 or more"),
     ],
 )
 def test_wrong_arguments_get_a_sentence(arguments, sentence, capsys):

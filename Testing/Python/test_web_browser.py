@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,26 +12,15 @@ import pytest
 import SimpleITK as sitk
 
 import web_browser
-from SAMedLib.data.phantom import make_phantom
-from SAMedLib.imaging.volume import Volume, read_labels, write_array
-from web_browser import browsing, coloured, open_page, picture_of, running, send, status_becomes, wait_until
+from SAMedLib.imaging.volume import Volume, read_labels
+from web_browser import coloured, open_page, picture_of, running, send, status_becomes, wait_until, written
 
+pytest_plugins = ["web_fixtures"]
 REASON = web_browser.reason_not_to_browse()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=REASON or "")
 # a few bytes that ask for 18 TB
 _HUGE = b"NRRD0004\ntype: short\ndimension: 3\nsizes: 100000 100000 1000\nencoding: gzip\nendian: little\n\n\x1f\x8b"
 ORGANS = ["spleen", "right kidney", "left kidney", "gallbladder", "liver", "stomach", "aorta", "pancreas"]
-
-
-@pytest.fixture(scope="module")
-def phantom(tmp_path_factory):
-    return make_phantom(200_004, in_plane=112, num_slices=12, coverage="full", phase="portal")
-
-
-@pytest.fixture(scope="module")
-def ct(phantom, tmp_path_factory) -> Path:
-    """A small CT as a file."""
-    return _written(phantom.volume, phantom.volume.array, tmp_path_factory.mktemp("ct") / "patient one.nii.gz")
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +37,6 @@ def server(tmp_path_factory):
     with running(tmp_path_factory.mktemp("web") / "temporary", "--max-upload", "20") as server:
         yield server
         assert "Traceback" not in server.said
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with browsing() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +81,7 @@ def test_segmenting_tells_how_far_it_is_and_shows_the_organs(page, ct, expected)
     assert any(text.startswith("Segmenting slice ") for text in said)
     assert "not for patients" in page.inner_text("#notice")
     _table_is_right(page, expected)
+    assert page.locator(".side").all_inner_texts() == ["R", "S", "A", "S", "R", "A"]  # coronal, sagittal, axial
     for view in ("Green", "Yellow", "Red"):
         wait_until(lambda view=view: coloured(page, view) > 0.01)
     wait_until(lambda: coloured(page, "ThreeD") > 0.05)  # surfaces on a grey background
@@ -204,6 +186,7 @@ def test_an_organ_is_corrected_with_the_brush_and_the_download_has_it(segmented,
     while _ml(page, "spleen") > before:
         page.click("#undo")
         page.wait_for_timeout(1500)
+    assert page.is_disabled("#undo")
     page.click("#segment")  # and the model's own result is back
     wait_until(lambda: "replaces what you corrected" not in page.inner_text("#panel"))
     status_becomes(page, "organs? found")
@@ -215,10 +198,10 @@ def _ml(page, organ) -> float:
 
 
 def test_a_reference_is_compared_and_the_wrong_one_refused(segmented, phantom, ct, tmp_path):
-    other = _written(phantom.volume, phantom.labels[:, ::2, ::2], tmp_path / "other.nii.gz", spacing=2)
+    other = written(phantom.volume, phantom.labels[:, ::2, ::2], tmp_path / "other.nii.gz", spacing=2)
     send(segmented, other, kind="reference")
     assert "other.nii.gz lies on another grid than patient one" in segmented.inner_text("#upload-error")
-    send(segmented, _written(phantom.volume, phantom.labels, tmp_path / "truth.nii.gz"), kind="reference")
+    send(segmented, written(phantom.volume, phantom.labels, tmp_path / "truth.nii.gz"), kind="reference")
     wait_until(lambda: "HD95" in segmented.inner_text("#organs"))
     assert "truth.nii.gz" in segmented.inner_text("#compare")
     liver = segmented.locator("#organs tbody tr", has_text="liver").inner_text().split()
@@ -236,6 +219,20 @@ def test_cancel_ends_the_child_and_the_next_start_works(page, server, ct):
     wait_until(lambda: not server.children())
     assert page.locator("#result").count() == 0
     page.click("#segment")
+    status_becomes(page, "organs? found")
+
+
+def test_the_page_answers_while_torch_works(page, server, ct):
+    send(page, ct)
+    page.click("#segment")
+    wait_until(server.children)
+    answers = page.evaluate("""async () => {
+        const answers = [];
+        for (let i = 0; i < 20; i++) answers.push((await fetch("index.html", {cache: "no-store"})).status);
+        return answers;
+    }""")
+    assert server.children(), "the segmentation was over before the page answered"
+    assert answers == [200] * 20
     status_becomes(page, "organs? found")
 
 
@@ -257,6 +254,32 @@ def test_a_tab_that_is_closed_leaves_the_work_going_and_finds_its_result(context
     status_becomes(again, "organs? found")
     assert again.locator("#organs tbody tr").count() == len(ORGANS)
     again.close()
+
+
+def test_a_tab_that_is_closed_while_it_sends_does_not_block_the_next_one(context, server, ct):
+    first = open_page(context, server.address)
+    first.route("**/upload/scan", lambda route: None)  # it never arrives
+    with first.expect_file_chooser() as chooser:
+        first.click("#open-scan")
+    chooser.value.set_files(str(ct))
+    first.wait_for_selector("#open-scan[disabled]")
+    first.wait_for_timeout(1000)  # until the server would know of it
+    first.close()
+    again = open_page(context, server.address)
+    assert again.is_enabled("#open-scan")
+    send(again, ct)
+    assert again.inner_text("#scan").startswith("patient one")
+    again.close()
+
+
+def test_in_a_narrow_window_the_views_are_below_the_panel(segmented):
+    segmented.set_viewport_size({"width": 480, "height": 800})
+    wait_until(lambda: segmented.locator("#views").bounding_box()["width"] == 480)
+    panel, views = segmented.locator("#panel").bounding_box(), segmented.locator("#views").bounding_box()
+    assert (panel["x"], views["x"]) == (0, 0)
+    assert panel["width"] > 470
+    assert views["y"] >= panel["y"] + panel["height"]
+    segmented.set_viewport_size({"width": 1200, "height": 800})
 
 
 def test_no_torch_in_the_process_that_serves(segmented, server):
@@ -292,7 +315,7 @@ def test_a_bad_file_gets_a_sentence_and_what_was_open_stays(page, server, ct, tm
 
 
 def test_doubts_about_a_scan_are_told_under_its_own_name(page, server, phantom, tmp_path):
-    send(page, _written(phantom.volume, phantom.volume.array + 1024, tmp_path / "shifted.nii.gz"))
+    send(page, written(phantom.volume, phantom.volume.array + 1024, tmp_path / "shifted.nii.gz"))
     wait_until(lambda: "shifted" in page.inner_text("#scan"))
     notes = page.locator(".v-alert.warning").all_inner_texts()
     assert any("shifted.nii.gz" in note for note in notes)
@@ -310,71 +333,3 @@ def test_another_browser_sees_nothing(browser, page, server):
         assert refused.status == 409
         assert "another browser" in stranger.inner_text("body")
         assert other.request.get(server.address.split("?")[0] + "download/nii.gz").status == 403
-
-
-def test_the_next_user_finds_nothing_of_the_one_before(browser, ct, tmp_path):
-    with running(tmp_path / "temporary", str(ct)) as server:
-        with browser.new_context() as first:
-            page = open_page(first, server.address)
-            send(page, _bad(tmp_path / "letter of patient one.txt"))
-            page.click("#segment")
-            wait_until(server.children)
-            page.close()
-        with browser.new_context() as second:
-            page = second.new_page()
-            wait_until(lambda: "tab is closed" in page.goto(server.address).text())
-            page.click("button")
-            page.wait_for_selector("#segment")
-            wait_until(lambda: not server.children())
-            said = page.inner_text("body") + page.evaluate("JSON.stringify(window.trame.state.state)")
-            assert "patient" not in said.replace("not for patients", "")
-            assert server.files() == []
-            for view in ("Green", "Yellow", "Red"):
-                wait_until(lambda view=view: picture_of(page, view)[40:-40].max() < 40)
-            address = server.address.split("?")[0]
-            assert second.request.get(address + "download/nii.gz").status == 409
-            send(page, ct)
-            page.click("#segment")
-            status_becomes(page, "organs? found")
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_however_it_ends_the_data_is_gone_at_the_next_start(number, browser, ct, tmp_path):
-    temporary = tmp_path / "temporary"
-    with running(temporary, str(ct)) as server, browser.new_context() as context:
-        page = open_page(context, server.address)
-        page.click("#segment")
-        wait_until(lambda: server.files() and server.children())
-        (child,) = server.children()
-        code = server.stop(number)
-        if number != signal.SIGKILL:
-            assert code == 0
-            assert list(temporary.iterdir()) == []
-        wait_until(lambda: not _alive(child))
-    with running(temporary) as server:
-        assert server.stop() == 0
-    assert list(temporary.iterdir()) == []
-
-
-def _bad(path: Path) -> Path:
-    path.write_text("Dear colleague")
-    return path
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-
-
-def _written(volume: Volume, array: np.ndarray, path: Path, spacing: float = 1) -> Path:
-    from dataclasses import replace
-
-    geometry = volume.geometry
-    if spacing != 1:
-        step = (geometry.spacing[0] * spacing, geometry.spacing[1] * spacing, geometry.spacing[2])
-        geometry = replace(geometry, size=array.shape[::-1], spacing=step)
-    write_array(path, array, geometry)
-    return path

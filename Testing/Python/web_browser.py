@@ -12,11 +12,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from SAMedLib.imaging.volume import Volume, write_array
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 PATIENCE_S = 240
@@ -53,6 +56,9 @@ class Server:
         self._log = temporary.with_suffix(".log")
         with open(self._log, "wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+
+    def wait(self) -> None:
+        """Until it serves, at `address`."""
         wait_until(lambda: "token=" in self.said or self.process.poll() is not None)
         assert self.process.poll() is None, self.said
         self.address = re.search(r"http://\S+", self.said).group()
@@ -79,6 +85,7 @@ def running(temporary: Path, *arguments: str) -> Iterator[Server]:
     temporary.mkdir(exist_ok=True)
     server = Server(temporary, *arguments)
     try:
+        server.wait()
         yield server
     finally:
         if server.process.poll() is None:
@@ -148,3 +155,13 @@ def wait_until(condition: Callable[[], Any], seconds: float = PATIENCE_S) -> Non
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.1)
+
+
+def written(volume: Volume, array: np.ndarray, path: Path, spacing: float = 1) -> Path:
+    """An array on the grid of a volume, or on a coarser one, as a file."""
+    geometry = volume.geometry
+    if spacing != 1:
+        step = (geometry.spacing[0] * spacing, geometry.spacing[1] * spacing, geometry.spacing[2])
+        geometry = replace(geometry, size=array.shape[::-1], spacing=step)
+    write_array(path, array, geometry)
+    return path

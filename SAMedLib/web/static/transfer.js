@@ -8,7 +8,11 @@ window.samed = (() => {
     const most = window.trame.state.get("most_upload_bytes");
     const total = files.reduce((sum, file) => sum + file.size, 0);
     const sending = window.trame.state.get("upload_percent") !== null;
-    if (!files.length || sending || window.trame.state.get("busy") || window.trame.state.get("reading")) return;
+    if (sending || window.trame.state.get("busy") || window.trame.state.get("reading")) return;
+    if (!files.length) {
+      say("upload_error", "No file was found there; choose the CT, or the folder with its slices.");
+      return;
+    }
     if (total > most) {
       say("upload_error", `The files have ${Math.ceil(total / 1e6)} MB; at most ${Math.floor(most / 1e6)} MB may be sent.`);
       return;
