@@ -9,6 +9,7 @@ import SimpleITK as sitk
 
 from SAMedLib.errors import SAMedError
 from SAMedLib.imaging.grids import grid_differences
+from SAMedLib.imaging.nrrd import check_header
 from SAMedLib.imaging.volume import SEGMENTATION_EXTENSION, Geometry, Volume, read_labels
 from SAMedLib.organs import LabelSet
 
@@ -98,6 +99,7 @@ def find_label(label_set: LabelSet, name: str) -> int | None:
 def _read(path: Path, skip_voxels: bool = False) -> dict:
     import slicerio
 
+    check_header(path)
     try:
         return slicerio.read_segmentation(str(path), skip_voxels=skip_voxels)
     except Exception as error:  # the reader lets whatever a damaged header or a short file causes pass through

@@ -14,6 +14,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from SAMedLib.errors import SAMedError
+from SAMedLib.imaging.readers import DICOM, is_dicom, itk_name, reader_of_kind
 
 _SERIES_UID, _SERIES_NUMBER, _SERIES_DESCRIPTION = "0020|000e", "0020|0011", "0008|103e"
 _MODALITY, _IMAGE_TYPE = "0008|0060", "0008|0008"
@@ -54,10 +55,18 @@ def is_dicom_file(path: Path) -> bool:
         return False
     with open(path, "rb") as handle:
         start = handle.read(132)
-    if start[128:] == b"DICM":
+    if is_dicom(start):
         return True
     # old files lack the preamble and begin with a tag of group 8
-    return start[:2] == b"\x08\x00" and sitk.ImageFileReader.GetImageIOFromFileName(str(path)) == "GDCMImageIO"
+    return start[:2] == b"\x08\x00" and _can_be_read(path)
+
+
+def _can_be_read(path: Path) -> bool:
+    try:
+        reader_of_kind(DICOM, path).ReadImageInformation()
+    except RuntimeError:
+        return False
+    return True
 
 
 def holds_dicom(folder: Path) -> bool:
@@ -101,9 +110,7 @@ def _scan(folder: Path) -> list[_Slice]:
     for path in sorted(folder.iterdir()):
         if not is_dicom_file(path):
             continue
-        reader = sitk.ImageFileReader()
-        reader.SetImageIO("GDCMImageIO")
-        reader.SetFileName(str(path))
+        reader = reader_of_kind(DICOM, path)
         try:
             reader.ReadImageInformation()
         except RuntimeError:  # a report, a structure set, ...: DICOM, but no image
@@ -226,11 +233,11 @@ def _check_gaps(ordered: Sequence[_Slice], folder: Path) -> tuple[str, ...]:
 def _read(slices: Sequence[_Slice], folder: Path) -> sitk.Image:
     try:
         if len(slices) == 1:
-            image = sitk.ReadImage(str(slices[0].path), imageIO="GDCMImageIO")
+            image = reader_of_kind(DICOM, slices[0].path).Execute()
         else:
             reader = sitk.ImageSeriesReader()
-            reader.SetImageIO("GDCMImageIO")
-            reader.SetFileNames([str(entry.path) for entry in slices])
+            reader.SetImageIO(DICOM)
+            reader.SetFileNames([itk_name(entry.path) for entry in slices])
             image = reader.Execute()
     except RuntimeError as error:
         raise SAMedError(f"{folder} holds DICOM files whose pixels cannot be read; export the series again.") from error
