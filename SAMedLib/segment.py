@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from SAMedLib.command import make_parser, run
+from SAMedLib.command import batch_size, make_parser, run, sentence_of
 from SAMedLib.errors import Cancelled, SAMedError
 from SAMedLib.events import Reporter
 from SAMedLib.files import check_writable
@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--base", metavar="NAME_OR_PATH", help="SAM weights that the model builds on, if not its own")
     options.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     options.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16"), help="bf16 is faster")
-    options.add_argument("--batch-size", type=int, metavar="N", help="slices at once")
+    options.add_argument("--batch-size", type=batch_size, metavar="N", help="slices at once")
     options.add_argument("--tta", action="store_true", help="average over rotated (and mirrored) copies; slower")
     options.add_argument("--organs", type=_names, default=(), metavar="A,B", help="only these organs")
     options.add_argument("--keep-largest", action="store_true", help="only the largest component of each organ")
@@ -136,7 +136,7 @@ def _segment_all(
         except Cancelled:
             raise
         except Exception as error:
-            failures[case.name] = str(error) if isinstance(error, SAMedError) else f"{type(error).__name__}: {error}"
+            failures[case.name] = sentence_of(error)
             report.note(f"{case.name} failed: {failures[case.name]}")
     _write_table(args.table, segmenter, choices, done)
     counts = f"{len(done) - len(skipped)} segmented, {len(skipped)} skipped, {len(failures)} failed"
@@ -166,6 +166,7 @@ def _is_folder_output(args: argparse.Namespace, cases: Sequence[Case]) -> bool:
 
 
 def _outputs_of(case: Case, args: argparse.Namespace, into_folder: bool) -> Outputs:
+    from SAMedLib.imaging.dicom import is_dicom_file
     from SAMedLib.imaging.overview import check_picture_path
     from SAMedLib.imaging.volume import check_label_path
     from SAMedLib.inference.pipeline import Outputs, check_confidence_path
@@ -184,6 +185,9 @@ def _outputs_of(case: Case, args: argparse.Namespace, into_folder: bool) -> Outp
     written = [path.resolve() for path in (outputs.labels, outputs.confidence, outputs.overview, args.table) if path]
     if case.path.resolve() in written:
         raise SAMedError(f"{case.path} is the input and would be overwritten; give another output.")
+    for path in written:  # a slice of the scan under another extension, say
+        if path.parent == case.path.resolve() and is_dicom_file(path):
+            raise SAMedError(f"{path} is part of the input and would be overwritten; give another output.")
     if len(set(written)) < len(written):
         raise SAMedError("Two outputs have the same name; give each its own.")
     return outputs

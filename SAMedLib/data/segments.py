@@ -77,7 +77,9 @@ def read_values(path: Path, values: dict[int, int], scan: Volume) -> np.ndarray:
     """
     labels = read_labels(path)
     if differences := grid_differences(scan.geometry, labels.geometry):
-        raise SAMedError(f"{path} does not lie on the grid of its scan {scan.name}: {', '.join(differences)}.")
+        raise SAMedError(
+            f"{path} does not lie on the grid of its scan {scan.name}: {', '.join(differences)}; resample it."
+        )
     present = np.flatnonzero(np.bincount(labels.array.reshape(-1), minlength=256))
     if unknown := [str(value) for value in present if value and value not in values]:
         raise SAMedError(

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from SAMedLib.errors import SAMedError
+from SAMedLib.errors import SAMedError, is_out_of_memory
 from SAMedLib.imaging.readers import DICOM, is_dicom, itk_name, reader_of_kind
 
 _SERIES_UID, _SERIES_NUMBER, _SERIES_DESCRIPTION = "0020|000e", "0020|0011", "0008|103e"
@@ -240,6 +240,8 @@ def _read(slices: Sequence[_Slice], folder: Path) -> sitk.Image:
             reader.SetFileNames([itk_name(entry.path) for entry in slices])
             image = reader.Execute()
     except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
         raise SAMedError(f"{folder} holds DICOM files whose pixels cannot be read; export the series again.") from error
     if image.GetNumberOfComponentsPerPixel() != 1:
         raise SAMedError(f"{folder} holds colour images, not a CT.")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from SAMedLib.errors import SAMedError
+from SAMedLib.errors import SAMedError, is_out_of_memory
 from SAMedLib.files import write_then_rename
 from SAMedLib.imaging import metaimage, nifti, nrrd
 from SAMedLib.imaging.checks import as_hounsfield, check_grid, intensity_notes
@@ -279,6 +279,8 @@ def _read_image(path: Path, frame: int | None) -> tuple[sitk.Image, tuple[str, .
         try:
             image = reader.Execute()
         except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
             raise SAMedError(f"{path} is damaged: its voxels cannot be read; get a fresh copy.") from error
     return (sitk.JoinSeries(image) if image.GetDimension() == 2 else image), notes
 
