@@ -11,7 +11,7 @@ class Cancelled(Exception):
     """The user asked to stop; nothing half-written is left behind."""
 
 
-# CUDA and MPS; PyTorch on the CPU of POSIX systems and of Windows; cuBLAS and cuDNN; ITK, C++ and Python's threads
+# CUDA and MPS; PyTorch on the CPU of POSIX systems and of Windows; cuBLAS and cuDNN; ITK, C++, Python's threads, oneDNN
 _NO_MEMORY = (
     "out of memory",
     "can't allocate memory",
@@ -21,6 +21,7 @@ _NO_MEMORY = (
     "bad alloc",
     "bad_alloc",
     "can't start new thread",
+    "could not create a primitive",
 )
 
 

@@ -115,6 +115,7 @@ class Reporter:
 
         if self._bar is None or stage != self._stage or total != self._bar.total:
             self.close()
+            tqdm.monitor_interval = 0  # no thread of its own, which a full memory refuses with a warning
             self._bar = tqdm(total=total, desc=stage, leave=False, file=sys.stderr, disable=None)
             self._stage = stage
         self._bar.set_postfix_str(message, refresh=False)

@@ -61,12 +61,12 @@ def write_together(*paths: Path) -> Iterator[list[Path]]:
     with contextlib.ExitStack() as outer:
         temporaries = []
         for path in targets:
-            outer.enter_context(_naming_a_full_disk(path))
+            outer.enter_context(naming_a_full_disk(path))
             path.parent.mkdir(parents=True, exist_ok=True)
             temporaries.append(outer.enter_context(working_folder(path.parent)) / path.name)
         with contextlib.ExitStack() as inner:
             for path in targets:
-                inner.enter_context(_naming_a_full_disk(path))  # asked before the temporary files are gone
+                inner.enter_context(naming_a_full_disk(path))  # asked before the temporary files are gone
             yield temporaries
             for temporary in temporaries:
                 _settle(temporary)
@@ -112,7 +112,8 @@ def _here() -> str:
 
 
 @contextlib.contextmanager
-def _naming_a_full_disk(path: Path) -> Iterator[None]:
+def naming_a_full_disk(path: Path) -> Iterator[None]:
+    """Raises SAMedError instead of whatever writing `path` fails with, if it is for want of room."""
     try:
         yield
     except SAMedError:

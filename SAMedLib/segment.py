@@ -196,14 +196,14 @@ def _outputs_of(case: Case, args: argparse.Namespace, into_folder: bool) -> Outp
 def _write_table(
     path: Path | None, segmenter: Segmenter, choices: Choices, cases: dict[str, list[OrganVolume]]
 ) -> None:
-    from SAMedLib.inference.pipeline import notice
+    from SAMedLib.inference.pipeline import describe
     from SAMedLib.inference.tables import write_table
 
     if path is None:
         return
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         path = path.with_name(f"{path.stem}.rank{os.environ['RANK']}{path.suffix}")
-    write_table(path, choices.model, notice(segmenter.model.metadata), cases)
+    write_table(path, describe(segmenter.model.metadata, choices, segmenter), cases)
 
 
 def _millilitres(organs: Sequence[OrganVolume]) -> dict[str, float]:

@@ -20,7 +20,7 @@ from SAMedLib.data.npz import write_npz
 from SAMedLib.data.prepared import LIST_FOLDER, TEST_FOLDER, TRAIN_FOLDER, WINDOW, list_test_cases, read_test_case
 from SAMedLib.errors import SAMedError
 from SAMedLib.events import SILENT, Reporter
-from SAMedLib.files import working_folder, write_then_rename
+from SAMedLib.files import naming_a_full_disk, working_folder, write_then_rename
 from SAMedLib.imaging.resample import zoom_cubic, zoom_nearest
 from SAMedLib.imaging.volume import read_labels, read_volume, window
 
@@ -138,7 +138,7 @@ def _prepare_case(case: _Case, output: Path, slice_size: int, report: Reporter) 
     """Write one case; returns its files relative to `output`."""
     image, labels = _read_case(case)
     output.mkdir(parents=True, exist_ok=True)
-    with working_folder(output) as temporary:
+    with working_folder(output) as temporary, naming_a_full_disk(output / TRAIN_FOLDER):
         if case.number in TRAIN_CASES:
             folder, names = TRAIN_FOLDER, _write_slices(temporary, case, image, labels, slice_size, report)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gzip
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +20,7 @@ from SAMedLib.files import write_then_rename
 from SAMedLib.imaging import metaimage, nifti, nrrd
 from SAMedLib.imaging.checks import as_hounsfield, check_grid, intensity_notes
 from SAMedLib.imaging.dicom import check_modality, read_dicom_folder
+from SAMedLib.imaging.nifti_extension import with_comment
 from SAMedLib.imaging.readers import DICOM, NIFTI, itk_name, open_reader
 from SAMedLib.organs import Label, LabelSet
 
@@ -27,6 +29,7 @@ LABEL_EXTENSIONS = (SEGMENTATION_EXTENSION, ".nii.gz", ".nii", ".nrrd", ".mha")
 IMAGE_EXTENSIONS = (*LABEL_EXTENSIONS, ".nhdr", ".mhd", ".hdr", ".img.gz", ".img", ".dcm", ".ima")
 _METADATA_KEY = "SAMed"
 _NIFTI_DESCRIPTION_LENGTH = 79
+_COMPRESSION = 6
 
 
 @dataclass(frozen=True)
@@ -172,8 +175,8 @@ def write_labels(
             .nii.gz, .nii, .nrrd or .mha for plain labels. NIfTI keeps geometry to its own float32 precision.
         labels: integers [Z, Y, X], values of `label_set`.
         present: names of the organs that a .seg.nrrd lists, all of the label set by default.
-        metadata: what made the file, as JSON in the header field "SAMed" of .nrrd and .mha. NIfTI has room for the
-            entry "description" alone, cut at 79 characters.
+        metadata: what made the file, as JSON in the header field "SAMed" of .nrrd and .mha, and in the comment of
+            NIfTI, whose header also holds the entry "description", cut at 79 characters.
 
     Raises:
         SAMedError: if the extension is not one of these, or the array does not fit the geometry.
@@ -195,13 +198,25 @@ def write_array(path: Path, array: np.ndarray, geometry: Geometry, metadata: Map
     """Write any [Z, Y, X] array with SimpleITK, compressed, with the metadata that `write_labels` describes."""
     image = sitk.GetImageFromArray(np.ascontiguousarray(array))
     geometry.apply_to(image)
-    if metadata:
-        if ".nii" in path.name.lower():
-            image.SetMetaData("ITK_FileNotes", str(metadata.get("description", ""))[:_NIFTI_DESCRIPTION_LENGTH])
-        else:
+    if metadata and ".nii" in path.name.lower():
+        image.SetMetaData("ITK_FileNotes", str(metadata.get("description", ""))[:_NIFTI_DESCRIPTION_LENGTH])
+        _write_nifti(path, image, metadata)
+    else:
+        if metadata:
             image.SetMetaData(_METADATA_KEY, json.dumps(metadata))
-    sitk.WriteImage(image, itk_name(path), useCompression=True)
+        sitk.WriteImage(image, itk_name(path), useCompression=True)
     _check_written(path, array)
+
+
+def _write_nifti(path: Path, image: sitk.Image, metadata: Mapping[str, Any]) -> None:
+    """By way of a plain .nii beside it, into which the metadata go before it is compressed."""
+    plain = path.with_name("plain.nii")
+    sitk.WriteImage(image, itk_name(plain))
+    content = with_comment(plain.read_bytes(), json.dumps(metadata))
+    plain.unlink()
+    if path.suffix.lower() == ".gz":
+        content = gzip.compress(content, compresslevel=_COMPRESSION, mtime=0)  # no time: same input, same bytes
+    path.write_bytes(content)
 
 
 def _check_written(path: Path, array: np.ndarray) -> None:
@@ -347,7 +362,7 @@ def _write_segments(
         _METADATA_KEY: json.dumps(metadata),
         "segments": [_segment(label) for label in chosen],
     }
-    slicerio.write_segmentation(itk_name(path), segmentation, compression_level=6)
+    slicerio.write_segmentation(itk_name(path), segmentation, compression_level=_COMPRESSION)
     # the writer notes the time in comments; the same input shall give the same bytes
     header, end, voxels = path.read_bytes().partition(b"\n\n")
     kept = [line for line in header.split(b"\n") if not line.startswith(b"#")]

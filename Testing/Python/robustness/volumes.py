@@ -321,8 +321,8 @@ def _dicom() -> Iterator[Bad]:
     for modality in ("MR", "PT", "US", "NM", "XA", "RTDOSE", "SEG"):
         yield Bad(f"modality {modality}", _series(Modality=modality), "not CT")
     for name, value in (("ImagePositionPatient", None), ("ImageOrientationPatient", None), ("Rows", None),
-                        ("PixelSpacing", [1e9, 1e9]),
-                        ("Columns", 0), ("BitsAllocated", 7),
+                        ("PixelSpacing", [1e9, 1e9]), ("PixelSpacing", [0, 0]), ("PixelSpacing", [-1, 1]),
+                        ("PixelSpacing", None), ("Columns", 0), ("BitsAllocated", 7),
                         ("ImageOrientationPatient", [0, 0, 0, 0, 0, 0]),
                         ("ImageOrientationPatient", [1, 0, 0, 1, 0, 0])):  # fmt: skip
         yield Bad(f"every slice has {name} {value}", _series(**{name: value}))
