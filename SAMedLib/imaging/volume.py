@@ -6,6 +6,7 @@ import contextlib
 import errno
 import gzip
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -296,6 +297,7 @@ def _read_image(path: Path, frame: int | None) -> tuple[sitk.Image, tuple[str, .
         except RuntimeError as error:
             if is_out_of_memory(error):
                 raise
+            np.empty(2 * 8 * math.prod(reader.GetSize()), np.uint8)  # MemoryError, where it is that: ITK does not say
             raise SAMedError(f"{path} is damaged: its voxels cannot be read; get a fresh copy.") from error
     return (sitk.JoinSeries(image) if image.GetDimension() == 2 else image), notes
 
