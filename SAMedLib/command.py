@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 the work failed (one sentence on standard error), 2 wrong 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -13,10 +14,12 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from SAMedLib.errors import Cancelled, SAMedError, is_out_of_memory
+from SAMedLib.errors import Cancelled, SAMedError
 from SAMedLib.events import Reporter, reporter
+from SAMedLib.failures import sentence_of
 
 DONE, FAILED, CANCELLED = 0, 1, 130
+_LARGEST_BATCH = 4096
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -36,6 +39,13 @@ def make_parser(command: str, description: str) -> argparse.ArgumentParser:
     return parser
 
 
+def batch_size(text: str) -> int:
+    """For --batch-size: a number of slices."""
+    if not (text.isdecimal() and 1 <= int(text) <= _LARGEST_BATCH):
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 to {_LARGEST_BATCH}, not {text[:40]!r}")
+    return int(text)
+
+
 def add_subcommand(subparsers, name: str, description: str) -> argparse.ArgumentParser:
     """A parser for one kind of work of a command; the options that every command has may stand behind it too."""
     parser = subparsers.add_parser(name, help=description, description=description, formatter_class=_HelpFormatter)
@@ -52,31 +62,26 @@ def run(
 
     Set SAMED_DEBUG=1 to see the traceback of a failure.
     """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError):  # what stands in for a stream may lack it
+            stream.reconfigure(errors="backslashreplace")  # a file's name may hold what the terminal cannot show
     args = parser.parse_args(argv)
     previous = _treat_termination_as_interrupt()
-    one_of_several = int(os.environ.get("RANK", "0")) > 0  # torchrun's first process speaks for all
+    one_of_several = os.environ.get("RANK", "0") not in ("", "0")  # torchrun's first process speaks for all
     try:
         with reporter(args.events, args.stop_file, silent=one_of_several) as report:
             try:
+                _check_text(args)
                 work(args, report)
                 return DONE
             except (Cancelled, KeyboardInterrupt):
                 if not one_of_several:
                     report.error("Cancelled.")
                 return CANCELLED
-            except SAMedError as error:
-                return _fail(report, str(error))
             except BrokenPipeError:
                 raise
-            except OSError as error:
-                return _fail(report, _describe(error))
-            except ModuleNotFoundError as error:
-                return _fail(report, f"The Python package {error.name} is missing; install what SAMed needs, again.")
             except Exception as error:
-                if is_out_of_memory(error):
-                    return _fail(report, "Memory ran out; close other programs or use a smaller batch.")
-                sentence = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(".")
-                return _fail(report, f"Unexpected failure, please report it with SAMED_DEBUG=1 set: {sentence}.")
+                return _fail(report, sentence_of(error))
     except BrokenPipeError:
         # whoever read our output went away; there is nobody left to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -93,15 +98,14 @@ def _fail(report: Reporter, sentence: str) -> int:
     return FAILED
 
 
-def _describe(error: OSError) -> str:
-    # a failed rename names the temporary file first, and second the one that the user knows
-    path = error.filename2 or error.filename
-    if path and isinstance(error, (FileExistsError, NotADirectoryError)):
-        return f"{path} is a file, or below one, where a folder is needed; give another path."
-    if path and isinstance(error, IsADirectoryError):
-        return f"{path} is a folder where a file is needed; give another path."
-    reason = error.strerror or str(error) or type(error).__name__
-    return f"{path}: {reason}." if path else f"{reason}."
+def _check_text(args: argparse.Namespace) -> None:
+    """Refuse what no file system and no terminal takes, before some library ends the process over it."""
+    for name, value in vars(args).items():
+        for entry in value if isinstance(value, (list, tuple)) else (value,):
+            text = str(entry) if isinstance(entry, (str, Path)) else ""
+            if "\0" in text or text != text.encode("utf-8", "replace").decode("utf-8"):
+                option = name.replace("_", "-")
+                raise SAMedError(f"{text!r}, given as {option}, is not valid text (UTF-8); rename or correct it.")
 
 
 def _treat_termination_as_interrupt():

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from SAMedLib.command import make_parser, run
+from SAMedLib.command import batch_size, make_parser, run
 from SAMedLib.errors import SAMedError
 from SAMedLib.events import Reporter
 from SAMedLib.files import check_writable
@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     how.add_argument("--engine", choices=("fast", "medpy"), default="fast", help="medpy: same numbers, slowly")
     how.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
     how.add_argument("--precision", choices=("auto", "fp32", "bf16", "int8"), default="auto", help="of the model")
-    how.add_argument("--batch-size", type=int, metavar="N", help="slices at once (default: by device)")
+    how.add_argument("--batch-size", type=batch_size, metavar="N", help="slices at once (default: by device)")
     how.add_argument("--tta", action="store_true", help="average over small rotations of each slice")
     output = parser.add_argument_group("output, beside the table")
     output.add_argument("--csv", type=Path, metavar="PATH", help="one row per run, case and organ")

@@ -11,6 +11,7 @@ import json
 import math
 import os
 import sys
+import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
@@ -91,6 +92,7 @@ class Reporter:
     def error(self, message: str) -> None:
         """The sentence that ends a job that fails."""
         self.close()
+        message = _one_line(message)
         if self._stream:
             self._emit("error", message=message)
         print(message, file=sys.stderr, flush=True)
@@ -104,6 +106,7 @@ class Reporter:
         """A remark beside the result (a fallback, a skipped file): standard error, and an event."""
         if self._silent:
             return
+        text = _one_line(text)
         if self._stream:
             self._emit("note", message=text)
         self._print(text, sys.stderr)
@@ -132,6 +135,7 @@ class Reporter:
 
         if self._bar is None or stage != self._stage or total != self._bar.total:
             self.close()
+            tqdm.monitor_interval = 0  # no thread of its own, which a full memory refuses with a warning
             # miniters 0: also a change of the words alone is drawn, ten times a second at most
             self._bar = tqdm(
                 total=total, initial=done, desc=stage, leave=False, file=sys.stderr, disable=None, miniters=0
@@ -161,7 +165,8 @@ def reporter(events: bool, stop_file: Path | None = None, silent: bool = False) 
     sys.stdout.flush()
     events_fd = os.dup(1)
     os.dup2(2, 1)  # whatever else prints, a C library included, lands on standard error
-    stream = os.fdopen(events_fd, "w", encoding="utf-8", newline="\n")
+    # names that are no text become JSON's own escapes
+    stream = os.fdopen(events_fd, "w", encoding="utf-8", errors="backslashreplace", newline="\n")
     try:
         yield Reporter(stream=stream, stop_file=stop_file, silent=silent, wanted=wanted)
     finally:
@@ -169,6 +174,14 @@ def reporter(events: bool, stop_file: Path | None = None, silent: bool = False) 
         stream.flush()
         os.dup2(stream.fileno(), 1)
         stream.close()
+
+
+def _one_line(text: str) -> str:
+    """Control characters, which names of files may hold, spelt out: they would move the cursor or forge a message."""
+    return "".join(
+        char.encode("unicode_escape").decode("ascii") if unicodedata.category(char) in ("Cc", "Cs") else char
+        for char in text
+    )
 
 
 def to_json_line(event: dict[str, Any]) -> str:

@@ -16,7 +16,8 @@ from pathlib import Path
 from SAMedLib.errors import SAMedError
 from SAMedLib.parent import is_alive
 
-_WORKING = ".samed-"
+WORKING = ".samed-"  # how the folder of unfinished files begins
+_LONGEST_NAME = 255  # bytes, on every file system that people have
 _swept: set[tuple[Path, int]] = set()
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _ROOM = 1 << 20  # bytes; writers that do not say why they failed have filled the disk if less than this is left
@@ -31,6 +32,8 @@ def check_writable(path: Path, folder: bool = False) -> None:
     Raises:
         SAMedError: if it cannot be made.
     """
+    if len(os.fsencode(path.name)) > _LONGEST_NAME:
+        raise SAMedError(f"The name {path.name[:60]}... is too long for a file; choose a shorter one.")
     if path.is_dir() and not folder:
         raise SAMedError(f"{path} is a folder; give the name of a file.")
     existing = path if folder and path.exists() else next(p for p in path.absolute().parents if p.exists())
@@ -58,12 +61,12 @@ def write_together(*paths: Path) -> Iterator[list[Path]]:
     with contextlib.ExitStack() as outer:
         temporaries = []
         for path in targets:
-            outer.enter_context(_naming_a_full_disk(path))
+            outer.enter_context(naming_a_full_disk(path))
             path.parent.mkdir(parents=True, exist_ok=True)
             temporaries.append(outer.enter_context(working_folder(path.parent)) / path.name)
         with contextlib.ExitStack() as inner:
             for path in targets:
-                inner.enter_context(_naming_a_full_disk(path))  # asked before the temporary files are gone
+                inner.enter_context(naming_a_full_disk(path))  # asked before the temporary files are gone
             yield temporaries
             for temporary in temporaries:
                 _settle(temporary)
@@ -84,7 +87,7 @@ def _settle(temporary: Path) -> None:
 def working_folder(parent: Path) -> Iterator[Path]:
     """A hidden folder in `parent` for files that are not finished; what killed processes left in theirs is removed."""
     remove_leftovers(parent)
-    with tempfile.TemporaryDirectory(prefix=f"{_WORKING}{_here()}-{os.getpid()}-", dir=parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=f"{WORKING}{_here()}-{os.getpid()}-", dir=parent) as folder:
         yield Path(folder)
 
 
@@ -93,7 +96,7 @@ def remove_leftovers(parent: Path) -> None:
     if (parent.absolute(), os.getpid()) in _swept:
         return
     _swept.add((parent.absolute(), os.getpid()))
-    for folder in parent.glob(f"{_WORKING}{_here()}-*"):
+    for folder in parent.glob(f"{WORKING}{_here()}-*"):
         owner = folder.name.split("-")[2]
         if owner.isdecimal() and not is_alive(int(owner)):
             shutil.rmtree(folder, ignore_errors=True)
@@ -109,7 +112,8 @@ def _here() -> str:
 
 
 @contextlib.contextmanager
-def _naming_a_full_disk(path: Path) -> Iterator[None]:
+def naming_a_full_disk(path: Path) -> Iterator[None]:
+    """Raises SAMedError instead of whatever writing `path` fails with, if it is for want of room."""
     try:
         yield
     except SAMedError:
@@ -123,7 +127,8 @@ def _naming_a_full_disk(path: Path) -> Iterator[None]:
 def _is_full(folder: Path) -> bool:
     """Whether nothing more can be written here: the disk, a quota or a limit on files."""
     try:
-        if shutil.disk_usage(folder).free < _ROOM:
+        disk = shutil.disk_usage(folder)
+        if disk.total and disk.free < _ROOM:  # /proc and the like have no size at all
             return True
         with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
             return file.write(bytes(_ROOM)) < _ROOM

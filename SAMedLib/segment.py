@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from SAMedLib.command import make_parser, run
+from SAMedLib.command import batch_size, make_parser, run
 from SAMedLib.errors import Cancelled, SAMedError
 from SAMedLib.events import Reporter
 from SAMedLib.files import check_writable
@@ -45,9 +45,9 @@ def parser() -> argparse.ArgumentParser:
         "--precision",
         default="auto",
         choices=("auto", "fp32", "bf16", "int8"),
-        help="bf16 is faster than fp32 and nearly exact, int8 (CPU) faster yet and less exact",
+        help="bf16 is faster than fp32 and nearly exact; int8, on a CPU, is faster yet and less exact",
     )
-    options.add_argument("--batch-size", type=int, metavar="N", help="slices at once")
+    options.add_argument("--batch-size", type=batch_size, metavar="N", help="slices at once")
     options.add_argument("--tta", action="store_true", help="average over rotated (and mirrored) copies; slower")
     options.add_argument(
         "--stride",
@@ -224,6 +224,7 @@ def _is_folder_output(args: argparse.Namespace, cases: Sequence[Case]) -> bool:
 
 
 def _outputs_of(case: Case, args: argparse.Namespace, into_folder: bool) -> Outputs:
+    from SAMedLib.imaging.dicom import is_dicom_file
     from SAMedLib.imaging.overview import check_picture_path
     from SAMedLib.imaging.volume import check_label_path
     from SAMedLib.inference.pipeline import Outputs, check_confidence_path
@@ -242,6 +243,9 @@ def _outputs_of(case: Case, args: argparse.Namespace, into_folder: bool) -> Outp
     written = [path.resolve() for path in (outputs.labels, outputs.confidence, outputs.overview, args.table) if path]
     if case.path.resolve() in written:
         raise SAMedError(f"{case.path} is the input and would be overwritten; give another output.")
+    for path in written:  # a slice of the scan under another extension, say
+        if path.parent == case.path.resolve() and is_dicom_file(path):
+            raise SAMedError(f"{path} is part of the input and would be overwritten; give another output.")
     if len(set(written)) < len(written):
         raise SAMedError("Two outputs have the same name; give each its own.")
     return outputs
@@ -251,14 +255,14 @@ def _write_table(
     path: Path | None, segmenter: Segmenter, choices: Choices, cases: Mapping[str, Sequence[OrganVolume]]
 ) -> None:
     from SAMedLib.inference.cohort import has_partners
-    from SAMedLib.inference.pipeline import notice
+    from SAMedLib.inference.pipeline import describe
     from SAMedLib.inference.tables import write_table
 
     if path is None:
         return
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not has_partners():  # each process tells of its own share
         path = path.with_name(f"{path.stem}.rank{os.environ['RANK']}{path.suffix}")
-    write_table(path, choices.model, notice(segmenter.model.metadata), cases)
+    write_table(path, describe(segmenter.model.metadata, choices, segmenter), cases)
 
 
 def _millilitres(organs: Sequence[OrganVolume]) -> dict[str, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from SAMedLib.command import make_parser, run
 from SAMedLib.errors import SAMedError
 from SAMedLib.events import Reporter
+from SAMedLib.json_files import read_json
 from SAMedLib.training.options import CHOICES, MODEL_SIZES, TrainingOptions
 
 _DEFAULTS = TrainingOptions(data="")
@@ -148,11 +148,9 @@ def _recipe_arguments(parser: argparse.ArgumentParser, arguments: list[str]) -> 
     if path is None:
         return []
     try:
-        recipe = json.loads(path.read_text(encoding="utf-8"))
+        recipe = read_json(path)
     except OSError as error:
-        raise SAMedError(f"{path}: {error.strerror}") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise SAMedError(f"{path} is not JSON: {error}") from error
+        raise SAMedError(f"{path} cannot be read: {error.strerror}; give a recipe's file") from error
     if not isinstance(recipe, dict):
         raise SAMedError(f"{path} is not a recipe; write one JSON object of option names and values")
     known = {name for action in parser._actions for name in action.option_strings}

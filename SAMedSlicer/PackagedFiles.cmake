@@ -128,6 +128,7 @@ set(SAMedLib_SCRIPTS
   SAMedLib/data/augment.py
   SAMedLib/data/dataset_index.py
   SAMedLib/data/folders.py
+  SAMedLib/data/npz.py
   SAMedLib/data/pairing.py
   SAMedLib/data/phantom/__init__.py
   SAMedLib/data/phantom/generate.py
@@ -180,17 +181,23 @@ set(SAMedLib_SCRIPTS
   SAMedLib/experiments/recipe.py
   SAMedLib/experiments/runs.py
   SAMedLib/experiments/sizes.py
+  SAMedLib/failures.py
   SAMedLib/files.py
   SAMedLib/host_memory.py
   SAMedLib/imaging/__init__.py
   SAMedLib/imaging/checks.py
+  SAMedLib/imaging/compressed.py
+  SAMedLib/imaging/detached.py
   SAMedLib/imaging/dicom.py
   SAMedLib/imaging/grids.py
   SAMedLib/imaging/metaimage.py
   SAMedLib/imaging/nifti.py
+  SAMedLib/imaging/nifti_extension.py
+  SAMedLib/imaging/nrrd.py
   SAMedLib/imaging/organ_volumes.py
   SAMedLib/imaging/orientation.py
   SAMedLib/imaging/overview.py
+  SAMedLib/imaging/readers.py
   SAMedLib/imaging/resample.py
   SAMedLib/imaging/volume.py
   SAMedLib/inference/__init__.py
@@ -206,6 +213,7 @@ set(SAMedLib_SCRIPTS
   SAMedLib/inference/slice_order.py
   SAMedLib/inference/survey.py
   SAMedLib/inference/tables.py
+  SAMedLib/json_files.py
   SAMedLib/model/__init__.py
   SAMedLib/model/attention.py
   SAMedLib/model/build.py

@@ -11,6 +11,7 @@ from typing import Any
 from SAMedLib.errors import SAMedError
 from SAMedLib.files import write_then_rename
 from SAMedLib.imaging.volume import IMAGE_EXTENSIONS
+from SAMedLib.json_files import read_json
 
 INDEX_NAME = "dataset.json"
 _CHANNEL = "_0000"
@@ -28,13 +29,11 @@ def read_index(folder: Path) -> dict[str, Any]:
     """The parsed dataset.json. Raises SAMedError if it is missing or is not JSON."""
     path = folder / INDEX_NAME
     try:
-        index = json.loads(path.read_text(encoding="utf-8-sig"))
+        index = read_json(path)
     except FileNotFoundError:
         raise SAMedError(
             f"{folder} holds no {INDEX_NAME}; a dataset has {INDEX_NAME}, imagesTr and labelsTr (nnU-Net layout)."
         ) from None
-    except (ValueError, RecursionError) as error:
-        raise SAMedError(f"{path} is not readable JSON ({error}); correct it.") from error
     if not isinstance(index, dict):
         raise SAMedError(f"{path} is not a dataset description; it must hold an object with labels.")
     return index
@@ -92,9 +91,13 @@ def read_cases(index: dict[str, Any], folder: Path) -> dict[str, CaseFiles]:
     elif isinstance(index.get("dataset"), dict):
         pairs = _mapped(index["dataset"], folder)
     else:
-        pairs = _found(folder, str(index["file_ending"]) if index.get("file_ending") else None)
+        pairs = _found(folder, read_ending(index, folder))
     cases: dict[str, CaseFiles] = {}
     for name, files in pairs:
+        if {"/", "\\"} & set(name) or name in ("", ".", ".."):
+            raise SAMedError(
+                f"{folder / INDEX_NAME} calls a case {name!r}; a case's name cannot be a path, correct it."
+            )
         if name in cases:
             raise SAMedError(
                 f"{folder} holds case {name} twice ({cases[name].labels.name}, {files.labels.name}); keep one."
@@ -108,11 +111,21 @@ def read_cases(index: dict[str, Any], folder: Path) -> dict[str, CaseFiles]:
     return cases
 
 
+def read_ending(index: dict[str, Any], folder: Path) -> str | None:
+    """The extension of all files of a dataset, None where it does not say. Raises SAMedError for what is none."""
+    ending = index.get("file_ending")
+    if ending and ending not in IMAGE_EXTENSIONS:
+        raise SAMedError(
+            f"{folder / INDEX_NAME} has the file_ending {ending!r}; it must be one of {', '.join(IMAGE_EXTENSIONS)}."
+        )
+    return ending or None
+
+
 def _listed(entries: list, folder: Path) -> Iterable[tuple[str, CaseFiles]]:
     """The Decathlon's list of training cases."""
     for entry in entries:
         try:
-            image, labels = (folder / str(entry[key]) for key in ("image", "label"))
+            image, labels = (_within(folder, str(entry[key])) for key in ("image", "label"))
         except (TypeError, KeyError):
             raise SAMedError(f"{folder / INDEX_NAME}: a training case needs image and label, not {entry!r}.") from None
         name = _stem(labels)
@@ -120,8 +133,15 @@ def _listed(entries: list, folder: Path) -> Iterable[tuple[str, CaseFiles]]:
         yield name, CaseFiles(with_channel if not image.is_file() and with_channel.is_file() else image, labels)
 
 
+def _within(folder: Path, name: str) -> Path:
+    """Raises SAMedError for a name that leads out of the folder: such a list may come from anybody."""
+    if ".." in Path(name).parts or Path(name).is_absolute():
+        raise SAMedError(f"{folder / INDEX_NAME} names {name!r}, which is not in its folder; put the file there.")
+    return folder / name
+
+
 def _mapped(entries: dict, folder: Path) -> Iterable[tuple[str, CaseFiles]]:
-    """nnU-Net's explicit mapping of case to files."""
+    """nnU-Net's explicit mapping of case to files, which may lie in other datasets."""
     for name, entry in entries.items():
         try:
             images, labels = list(entry["images"]), folder / str(entry["label"])

@@ -14,11 +14,26 @@ from pathlib import Path
 
 import numpy as np
 
-from SAMedLib.data.dataset_index import INDEX_NAME, CaseFiles, read_cases, read_index, read_labels_of, write_index
+from SAMedLib.data.dataset_index import (
+    INDEX_NAME,
+    CaseFiles,
+    read_cases,
+    read_ending,
+    read_index,
+    read_labels_of,
+    write_index,
+)
 from SAMedLib.errors import SAMedError
 from SAMedLib.files import remove_leftovers, write_together
 from SAMedLib.imaging.grids import grid_differences
-from SAMedLib.imaging.volume import Volume, read_labels, read_volume, write_array
+from SAMedLib.imaging.volume import (
+    LABEL_EXTENSIONS,
+    SEGMENTATION_EXTENSION,
+    Volume,
+    read_labels,
+    read_volume,
+    write_array,
+)
 from SAMedLib.organs import LabelSet
 
 _FORBIDDEN = set('/\\:*?"<>|')
@@ -191,8 +206,10 @@ def _check_labels(labels: np.ndarray, volume: Volume, label_set: LabelSet, name:
 def new_files(folder: Path, name: str) -> CaseFiles:
     """Where a new case of this dataset goes."""
     index = read_index(folder)
-    ending = str(index.get("file_ending", _NEW_ENDING))
-    channel = "" if "training" in index else "_0000"
+    ending = read_ending(index, folder) or _NEW_ENDING
+    if ending not in LABEL_EXTENSIONS or ending == SEGMENTATION_EXTENSION:
+        raise SAMedError(f"{folder / INDEX_NAME} has the file_ending {ending!r}, which is not written; change it.")
+    channel = "" if isinstance(index.get("training"), list) else "_0000"
     return CaseFiles(folder / "imagesTr" / f"{name}{channel}{ending}", folder / "labelsTr" / f"{name}{ending}")
 
 

@@ -36,6 +36,8 @@ def parse_labels(text: str) -> dict[str, int | None]:
                 f"--labels {part!r} is not understood; write for example liver=1,spleen=2 (values 1 to 255)."
             )
         labels[name] = int(value) if equals else None
+    if any(name.casefold() == "ignore" for name in labels):
+        raise SAMedError("--labels has an 'ignore' label, which training here cannot leave out; relabel it first.")
     values = [value for value in labels.values() if value is not None]
     if not labels or len(set(values)) != len(values):
         raise SAMedError(f"--labels {text!r} must give every organ its own value, for example liver=1,spleen=2.")

@@ -46,15 +46,16 @@ def write_phantoms(
         The names of the cases that were made now.
     """
     wanted_numbers = (
-        ("cases", cases, 1),
-        ("seed", seed, 0),
-        ("workers", workers, 1),
-        ("in_plane", in_plane, 1),
-        ("num_slices", num_slices, 1),
+        ("cases", cases, 1, 99_999),
+        ("seed", seed, 0, 2**32),
+        ("workers", workers, 1, 1024),
+        ("in_plane", in_plane, 1, 2048),
+        ("num_slices", num_slices, 1, 4096),
     )
-    for name, value, least in wanted_numbers:
-        if value is not None and value < least:
-            raise SAMedError(f"{name} is {value}; it must be at least {least}.")
+    for name, value, least, most in wanted_numbers:
+        if value is not None and not least <= value <= most:
+            bound = f"at least {least}" if value < least else f"at most {most}"
+            raise SAMedError(f"{name} is {value}; it must be {bound}.")
     folder = Path(folder)
     present = open_or_create(folder, SYNAPSE).cases
     wanted = {f"phantom_{number:05d}": number for number in range(seed, seed + cases)}

@@ -9,6 +9,7 @@ import SimpleITK as sitk
 
 from SAMedLib.errors import SAMedError
 from SAMedLib.imaging.grids import grid_differences
+from SAMedLib.imaging.nrrd import check_header
 from SAMedLib.imaging.volume import SEGMENTATION_EXTENSION, Geometry, Volume, read_labels
 from SAMedLib.organs import LabelSet
 
@@ -76,7 +77,9 @@ def read_values(path: Path, values: dict[int, int], scan: Volume) -> np.ndarray:
     """
     labels = read_labels(path)
     if differences := grid_differences(scan.geometry, labels.geometry):
-        raise SAMedError(f"{path} does not lie on the grid of its scan {scan.name}: {', '.join(differences)}.")
+        raise SAMedError(
+            f"{path} does not lie on the grid of its scan {scan.name}: {', '.join(differences)}; resample it."
+        )
     present = np.flatnonzero(np.bincount(labels.array.reshape(-1), minlength=256))
     if unknown := [str(value) for value in present if value and value not in values]:
         raise SAMedError(
@@ -98,6 +101,7 @@ def find_label(label_set: LabelSet, name: str) -> int | None:
 def _read(path: Path, skip_voxels: bool = False) -> dict:
     import slicerio
 
+    check_header(path)
     try:
         return slicerio.read_segmentation(str(path), skip_voxels=skip_voxels)
     except Exception as error:  # the reader lets whatever a damaged header or a short file causes pass through

@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from SAMedLib.data.npz import write_npz
 from SAMedLib.data.prepared import LIST_FOLDER, TEST_FOLDER, TRAIN_FOLDER, WINDOW, list_test_cases, read_test_case
 from SAMedLib.errors import SAMedError
 from SAMedLib.events import SILENT, Reporter
-from SAMedLib.files import working_folder, write_then_rename
+from SAMedLib.files import naming_a_full_disk, working_folder, write_then_rename
 from SAMedLib.imaging.resample import zoom_cubic, zoom_nearest
 from SAMedLib.imaging.volume import read_labels, read_volume, window
 
@@ -31,6 +32,7 @@ TRAIN_CASES = (5, 6, 7, 9, 10, 21, 23, 24, 26, 27, 28, 30, 31, 33, 34, 37, 39, 4
 _TO_SYNAPSE = np.array([0, 1, 2, 3, 4, 0, 5, 6, 7, 0, 0, 8, 0, 0], np.uint8)
 _STAGE = "preparing"
 _RECORD = "prepared.json"
+_LARGEST_SLICE = 4096
 _SOURCE = (
     'get Abdomen/RawData.zip of "Multi-Atlas Labeling Beyond the Cranial Vault" from https://www.synapse.org/ '
     "(syn3193805, free registration) and unpack it"
@@ -77,8 +79,10 @@ def prepare_synapse(raw: Path | str, output: Path | str, report: Reporter = SILE
         Cancelled: if the user asked to stop; a case appears whole or not at all.
     """
     raw, output = Path(raw), Path(output)
-    if slice_size < 0:
-        raise SAMedError(f"Slice size {slice_size} is negative; give a number of pixels, or 0 to keep their own size.")
+    if not 0 <= slice_size <= _LARGEST_SLICE:
+        raise SAMedError(
+            f"The slice size is {slice_size}; give 1 to {_LARGEST_SLICE} pixels, or 0 to keep the slices' own size."
+        )
     cases = _find_cases(raw, report)
     record = _read_record(output)
     for done, case in enumerate(cases):
@@ -134,7 +138,7 @@ def _prepare_case(case: _Case, output: Path, slice_size: int, report: Reporter) 
     """Write one case; returns its files relative to `output`."""
     image, labels = _read_case(case)
     output.mkdir(parents=True, exist_ok=True)
-    with working_folder(output) as temporary:
+    with working_folder(output) as temporary, naming_a_full_disk(output / TRAIN_FOLDER):
         if case.number in TRAIN_CASES:
             folder, names = TRAIN_FOLDER, _write_slices(temporary, case, image, labels, slice_size, report)
         else:
@@ -169,7 +173,7 @@ def _write_slices(
         masks = zoom_nearest(torch.from_numpy(labels[rows]), size).numpy().astype(np.float32)
         for number, (one, mask) in enumerate(zip(images, masks, strict=True), start):
             names.append(f"{case.name}_slice{number:03d}.npz")
-            np.savez(folder / names[-1], image=one, label=mask)
+            write_npz(folder / names[-1], image=one, label=mask)
     return names
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from SAMedLib.evaluation.protocols import MM, get_protocol
 from SAMedLib.evaluation.runs import Evaluation, Scoring
 from SAMedLib.evaluation.summary import Run
 from SAMedLib.events import SILENT, Reporter
+from SAMedLib.json_files import read_json
 from SAMedLib.organs import SYNAPSE, LabelSet
 
 
@@ -80,11 +80,9 @@ def read_label_set(text: str) -> tuple[LabelSet, tuple[SourceLabel, ...] | None]
         return SYNAPSE, None
     path = Path(text)
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = read_json(path)
     except OSError as error:
         raise SAMedError(f"{text} is neither a label set we know ({SYNAPSE.name}) nor a JSON file.") from error
-    except ValueError as error:
-        raise SAMedError(f"{path} is not readable JSON ({error}).") from error
     if isinstance(content, dict) and isinstance(content.get("labels"), dict):
         from SAMedLib.data.dataset_index import read_labels_of
 

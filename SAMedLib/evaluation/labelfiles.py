@@ -12,6 +12,8 @@ import SimpleITK as sitk
 from SAMedLib.errors import SAMedError
 from SAMedLib.evaluation.mapping import SourceLabel, apply_map, describe, resolve
 from SAMedLib.imaging.grids import grid_differences
+from SAMedLib.imaging.nrrd import check_header
+from SAMedLib.imaging.readers import NRRD, reader_of_kind
 from SAMedLib.imaging.volume import Geometry, case_name, read_labels
 from SAMedLib.organs import LabelSet
 
@@ -89,9 +91,10 @@ def _read_segments(path: Path) -> tuple[list[np.ndarray], Geometry, list[SourceL
     import nrrd
     import slicerio
 
+    check_header(path)
     try:
         segments = slicerio.read_segmentation(str(path), skip_voxels=True)["segments"]
-        image = sitk.ReadImage(str(path))
+        image = reader_of_kind(NRRD, path).Execute()
     except (OSError, RuntimeError, ValueError, KeyError, nrrd.NRRDError) as error:
         raise SAMedError(f"{path} is no segmentation that can be read ({error}); save it again.") from error
     array = sitk.GetArrayFromImage(image)

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import json
 import types
 import typing
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from SAMedLib.errors import SAMedError
+from SAMedLib.json_files import read_json
 from SAMedLib.training.options import CHOICES, TrainingOptions
 
 REPORTS = ("scores", "sizes", "cases", "losses")
@@ -73,11 +73,9 @@ class Recipe:
 def read_recipe(path: Path) -> Recipe:
     """Raises SAMedError if the file is no recipe: unreadable, without runs, or with unknown options or reports."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except OSError as error:
-        raise SAMedError(f"{path}: {error.strerror}.") from error
-    except ValueError as error:
-        raise SAMedError(f"{path} is not JSON ({error}).") from error
+        raise SAMedError(f"{path} cannot be read: {error.strerror}; give a recipe's file.") from error
     known = {"title", "options", "runs", "report"}
     if not isinstance(content, dict) or not isinstance(content.get("runs"), dict) or not content["runs"]:
         raise SAMedError(

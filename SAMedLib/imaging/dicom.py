@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from SAMedLib.errors import SAMedError
+from SAMedLib.errors import SAMedError, is_out_of_memory
+from SAMedLib.imaging.readers import DICOM, is_dicom, itk_name, reader_of_kind
 
 _SERIES_UID, _SERIES_NUMBER, _SERIES_DESCRIPTION = "0020|000e", "0020|0011", "0008|103e"
 _MODALITY, _IMAGE_TYPE = "0008|0060", "0008|0008"
-_POSITION, _ORIENTATION = "0020|0032", "0020|0037"
+_POSITION, _ORIENTATION, _PIXEL_SPACING = "0020|0032", "0020|0037", "0028|0030"
 # stated modalities that may hold a CT; anonymisers blank the field or write "other"
 _CT_MODALITIES = ("CT", "OT", "")
 # share of the slice distance by which one gap may differ: rounded positions do, missing slices do not
@@ -54,10 +55,18 @@ def is_dicom_file(path: Path) -> bool:
         return False
     with open(path, "rb") as handle:
         start = handle.read(132)
-    if start[128:] == b"DICM":
+    if is_dicom(start):
         return True
     # old files lack the preamble and begin with a tag of group 8
-    return start[:2] == b"\x08\x00" and sitk.ImageFileReader.GetImageIOFromFileName(str(path)) == "GDCMImageIO"
+    return start[:2] == b"\x08\x00" and _can_be_read(path)
+
+
+def _can_be_read(path: Path) -> bool:
+    try:
+        reader_of_kind(DICOM, path).ReadImageInformation()
+    except RuntimeError:
+        return False
+    return True
 
 
 def holds_dicom(folder: Path) -> bool:
@@ -66,8 +75,10 @@ def holds_dicom(folder: Path) -> bool:
 
 
 def check_modality(reader: sitk.ImageFileReader, path: Path) -> None:
-    """Raises SAMedError if a DICOM file states a modality other than CT."""
-    _refuse_modality(_tags(reader)[_MODALITY], path)
+    """Raises SAMedError if a DICOM file states a modality other than CT, or no size of its pixels."""
+    tags = _tags(reader)
+    _refuse_modality(tags[_MODALITY], path)
+    _check_pixel_size(tags, reader.GetSize(), path)
 
 
 def read_dicom_folder(folder: Path, series: str | None = None) -> tuple[sitk.Image, tuple[str, ...]]:
@@ -89,6 +100,8 @@ def read_dicom_folder(folder: Path, series: str | None = None) -> tuple[sitk.Ima
         raise SAMedError(f"{folder} holds no DICOM image; give a folder of DICOM slices, or a folder of cases.")
     chosen, notes = _choose_series(_group(slices), series, folder)
     _refuse_modality(chosen[0].tags[_MODALITY], folder)
+    for entry in chosen:
+        _check_pixel_size(entry.tags, entry.size, entry.path)
     if len(chosen) == 1:
         return _read([chosen[0]], folder), notes
     ordered = _in_order(chosen, folder)
@@ -101,9 +114,7 @@ def _scan(folder: Path) -> list[_Slice]:
     for path in sorted(folder.iterdir()):
         if not is_dicom_file(path):
             continue
-        reader = sitk.ImageFileReader()
-        reader.SetImageIO("GDCMImageIO")
-        reader.SetFileName(str(path))
+        reader = reader_of_kind(DICOM, path)
         try:
             reader.ReadImageInformation()
         except RuntimeError:  # a report, a structure set, ...: DICOM, but no image
@@ -113,7 +124,8 @@ def _scan(folder: Path) -> list[_Slice]:
 
 
 def _tags(reader: sitk.ImageFileReader) -> dict[str, str]:
-    wanted = (_SERIES_UID, _SERIES_NUMBER, _SERIES_DESCRIPTION, _MODALITY, _IMAGE_TYPE, _POSITION, _ORIENTATION)
+    wanted = (_SERIES_UID, _SERIES_NUMBER, _SERIES_DESCRIPTION, _MODALITY, _IMAGE_TYPE)
+    wanted += (_POSITION, _ORIENTATION, _PIXEL_SPACING)
     present = {tag: reader.GetMetaData(tag) for tag in wanted if reader.HasMetaDataKey(tag)}
     # text in a header may be in any encoding; what is not UTF-8 must not break a message
     return {tag: present.get(tag, "").encode("utf-8", "replace").decode("utf-8").strip(" \0") for tag in wanted}
@@ -164,6 +176,16 @@ def _describe(group: Sequence[_Slice], unique: bool = True) -> str:
 def _refuse_modality(modality: str, path: Path) -> None:
     if modality.upper() not in _CT_MODALITIES:
         raise SAMedError(f"{path} is {modality}, not CT, by its DICOM header; give a CT.")
+
+
+def _check_pixel_size(tags: dict[str, str], size: Sequence[int], path: Path) -> None:
+    """GDCM takes 1 mm where the header has no pixel size, and mL and distances would be wrong without a word."""
+    stated = tags[_PIXEL_SPACING]
+    if not stated and len(size) > 2 and size[2] > 1:  # files of several frames state it for each of them
+        return
+    numbers = _numbers(stated)
+    if numbers.size != 2 or not (numbers > 0).all():
+        raise SAMedError(f"{path} does not say how large its pixels are; export the series again.")
 
 
 def _in_order(slices: Sequence[_Slice], folder: Path) -> list[_Slice]:
@@ -226,13 +248,15 @@ def _check_gaps(ordered: Sequence[_Slice], folder: Path) -> tuple[str, ...]:
 def _read(slices: Sequence[_Slice], folder: Path) -> sitk.Image:
     try:
         if len(slices) == 1:
-            image = sitk.ReadImage(str(slices[0].path), imageIO="GDCMImageIO")
+            image = reader_of_kind(DICOM, slices[0].path).Execute()
         else:
             reader = sitk.ImageSeriesReader()
-            reader.SetImageIO("GDCMImageIO")
-            reader.SetFileNames([str(entry.path) for entry in slices])
+            reader.SetImageIO(DICOM)
+            reader.SetFileNames([itk_name(entry.path) for entry in slices])
             image = reader.Execute()
     except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
         raise SAMedError(f"{folder} holds DICOM files whose pixels cannot be read; export the series again.") from error
     if image.GetNumberOfComponentsPerPixel() != 1:
         raise SAMedError(f"{folder} holds colour images, not a CT.")

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 
 from SAMedLib.errors import SAMedError
+from SAMedLib.imaging.compressed import check_stream
+from SAMedLib.imaging.detached import check_detached
 
 _LONGEST_HEADER = 1 << 16
 _DATA = "ElementDataFile"  # the header's last entry
@@ -42,7 +44,7 @@ def _read_fields(start: bytes) -> dict[str, str]:
     length = 0
     for line in start.split(b"\n"):
         length += len(line) + 1
-        name, found, value = line.decode("latin-1").partition("=")
+        name, found, value = line.decode("utf-8", "surrogateescape").partition("=")
         if not found:
             break
         fields[name.strip()] = value.strip()
@@ -59,21 +61,28 @@ def _are_numbers(text: str, count: int) -> bool:
 
 
 def _check_length(path: Path, fields: dict[str, str]) -> None:
-    local = fields[_DATA].upper() == "LOCAL"
-    data = path if local else path.parent / fields[_DATA]
-    if not data.is_file():  # a list or a pattern of files: ITK's to find
+    if fields[_DATA].upper().startswith("LIST"):
+        for line in path.read_bytes()[int(fields[""]) :].decode("utf-8", "surrogateescape").split("\n"):
+            if line.strip():
+                check_detached(path, line.strip())
         return
-    found = os.path.getsize(data) - (int(fields[""]) if local else 0)
+    local = fields[_DATA].upper() == "LOCAL"
+    data = path if local else check_detached(path, fields[_DATA])
+    begin = int(fields[""]) if local else 0
+    found = os.path.getsize(data) - begin
+    needed = _bytes_of_voxels(fields)
     if fields.get("CompressedData", "").lower() == "true":
         text = fields.get("CompressedDataSize", "")
-        needed = int(text) if text.isdigit() else 0
-    elif fields.get("BinaryData", "").lower() == "true":
-        kind = fields["ElementType"].removeprefix("MET_").removesuffix("_ARRAY")
-        width = _BYTES.get(kind, _BYTES.get(kind.removeprefix("U"), 0))
-        channels = fields.get("ElementNumberOfChannels", "1")
-        needed = width * math.prod(int(float(word)) for word in fields["DimSize"].split())
-        needed *= int(channels) if channels.isdigit() else 1
-    else:
-        needed = 0
-    if found < needed:
+        if found < (int(text) if text.isdigit() else 1):
+            raise SAMedError(f"{data} is damaged: its compressed voxels break off; get a fresh copy.")
+        check_stream(data, begin, needed)
+    elif fields.get("BinaryData", "").lower() == "true" and found < needed:
         raise SAMedError(f"{data} is damaged: it ends after {found} of {needed} bytes of voxels; get a fresh copy.")
+
+
+def _bytes_of_voxels(fields: dict[str, str]) -> int:
+    kind = fields["ElementType"].removeprefix("MET_").removesuffix("_ARRAY")
+    width = _BYTES.get(kind, _BYTES.get(kind.removeprefix("U"), 0))
+    channels = fields.get("ElementNumberOfChannels", "1")
+    voxels = math.prod(int(float(word)) for word in fields["DimSize"].split())
+    return width * voxels * (int(channels) if channels.isdigit() else 1)

@@ -17,9 +17,10 @@ import SimpleITK as sitk
 
 from SAMedLib.errors import SAMedError
 
-READER = "NiftiImageIO"
 _BYTE_ORDERS = {struct.pack(order + "i", 348): order for order in "<>"}  # a header begins with its length
 _HEADER_LENGTH = 348
+_EXTENSIONS = (".nii", ".nii.gz", ".hdr", ".img", ".img.gz")
+_MAGICS = (b"n+1", b"ni1")  # voxels in the same file, or in another one
 _KINDS = (2, 4, 8, 16, 32, 64, 128, *range(256, 2305, 256))  # of numbers, by the header's datatype
 _UNPACKED_BEYOND = 1 << 24  # bytes that may follow the voxels
 _FLOATS = {16: "f4", 64: "f8"}  # by the header's datatype
@@ -35,12 +36,14 @@ def check_header(path: Path) -> None:
     Raises:
         SAMedError: saying what is wrong with the header.
     """
-    if not path.name.lower().endswith((".nii", ".nii.gz")) or not path.is_file():
+    if not path.name.lower().endswith(_EXTENSIONS) or not path.is_file():
         return
-    header = _first_bytes(path)
+    header = _first_bytes(_header_of(path))
     order = _BYTE_ORDERS.get(header[:4])
     if order is None or len(header) < _HEADER_LENGTH:
-        return
+        raise SAMedError(f"{path} is not an image that can be read; give it as NIfTI, NRRD, MHA or DICOM.")
+    if header[344:347] not in _MAGICS:
+        raise SAMedError(f"{path} is of the format Analyze, which leaves left and right open; convert the CT to NIfTI.")
     count, *sizes = struct.unpack_from(order + "8h", header, 40)
     kind, start = (struct.unpack_from(order + form, header, at)[0] for form, at in (("h", 70), ("f", 108)))
     spacing = struct.unpack_from(order + "7f", header, 80)
@@ -70,17 +73,36 @@ def _first_bytes(path: Path) -> bytes:
         return b""
 
 
+def _header_of(path: Path) -> Path:
+    """The .hdr of an .img; other files are their own."""
+    for ending in (".img.gz", ".img"):
+        if path.name.lower().endswith(ending):
+            stem = path.name[: -len(ending)]
+            found = [path.with_name(stem + header) for header in (".hdr", ".HDR")]
+            return next((header for header in found if header.is_file()), path)
+    return path
+
+
+def _voxels_of(path: Path) -> Path:
+    """The .img of an .hdr; other files are their own."""
+    if not path.name.lower().endswith(".hdr"):
+        return path
+    found = [path.with_name(path.name[:-4] + ending) for ending in (".img", ".img.gz", ".IMG")]
+    return next((voxels for voxels in found if voxels.is_file()), found[0])
+
+
 def check_complete(reader: sitk.ImageFileReader, path: Path) -> None:
     """Raises SAMedError if the file ends early: ITK fills what is missing with zeros and says nothing."""
-    if not path.name.lower().endswith((".nii", ".nii.gz")):
-        return
+    voxels = _voxels_of(path)
+    if not voxels.is_file():
+        raise SAMedError(f"{path} is only a header, and {voxels.name}, with its voxels, does not exist; add it.")
     needed = float(reader.GetMetaData("vox_offset"))
     needed += np.prod(reader.GetSize()) * int(reader.GetMetaData("bitpix")) / 8
     try:
-        found = _uncompressed_size(path, at_most=needed + _UNPACKED_BEYOND)
+        found = _uncompressed_size(voxels, at_most=needed + _UNPACKED_BEYOND)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise SAMedError(f"{path} is damaged: its compressed data break off; get a fresh copy.") from error
-    if path.suffix.lower() == ".gz" and found > needed + _UNPACKED_BEYOND:
+    if voxels.suffix.lower() == ".gz" and found > needed + _UNPACKED_BEYOND:
         raise SAMedError(f"{path} unpacks to more than the {needed:.0f} bytes of its voxels; get a fresh copy.")
     if found < needed:
         raise SAMedError(f"{path} is damaged: it ends after {found} of {needed:.0f} bytes; get a fresh copy.")
@@ -104,18 +126,19 @@ def without_value(path: Path, shape: tuple[int, int, int], frame: int = 0) -> np
         shape: of a frame, (Z, Y, X).
 
     Returns:
-        Boolean [Z, Y, X]; None where every voxel has a value, and for other types and layouts than .nii and .nii.gz.
+        Boolean [Z, Y, X]; None where every voxel has a value, and for files that are no NIfTI.
     """
-    if not path.name.lower().endswith((".nii", ".nii.gz")):
+    if not path.name.lower().endswith(_EXTENSIONS):
         return None
+    header = _first_bytes(_header_of(path))
+    order = _BYTE_ORDERS.get(header[:4])
+    if order is None:
+        return None
+    code, start = (struct.unpack_from(order + form, header, at)[0] for form, at in (("h", 70), ("f", 108)))
+    if code not in _FLOATS:
+        return None
+    path = _voxels_of(path)
     with gzip.open(path) if path.suffix.lower() == ".gz" else open(path, "rb") as handle:
-        header = handle.read(348)
-        order = _BYTE_ORDERS.get(header[:4])
-        if order is None:
-            return None
-        code, start = (struct.unpack_from(order + form, header, at)[0] for form, at in (("h", 70), ("f", 108)))
-        if code not in _FLOATS:
-            return None
         kind = np.dtype(order + _FLOATS[code])
         plane = shape[1] * shape[2] * kind.itemsize
         handle.seek(int(start) + frame * shape[0] * plane)

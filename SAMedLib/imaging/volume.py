@@ -1,10 +1,12 @@
-"""Volumes in and label maps out: any CT that SimpleITK reads, DICOM folders, and the geometry that ties them."""
+"""Volumes in and label maps out: CT in NIfTI, NRRD, MetaImage and DICOM, and the geometry that ties them."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import gzip
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,20 +16,21 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from SAMedLib.errors import SAMedError
+from SAMedLib.errors import SAMedError, is_out_of_memory
 from SAMedLib.files import write_then_rename
-from SAMedLib.imaging import metaimage, nifti
+from SAMedLib.imaging import metaimage, nifti, nrrd
 from SAMedLib.imaging.checks import as_hounsfield, check_grid, intensity_notes
 from SAMedLib.imaging.dicom import check_modality, read_dicom_folder
+from SAMedLib.imaging.nifti_extension import with_comment
+from SAMedLib.imaging.readers import DICOM, NIFTI, itk_name, open_reader
 from SAMedLib.organs import Label, LabelSet
 
 SEGMENTATION_EXTENSION = ".seg.nrrd"
 LABEL_EXTENSIONS = (SEGMENTATION_EXTENSION, ".nii.gz", ".nii", ".nrrd", ".mha")
 IMAGE_EXTENSIONS = (*LABEL_EXTENSIONS, ".nhdr", ".mhd", ".hdr", ".img.gz", ".img", ".dcm", ".ima")
-# formats of photographs: they hold no Hounsfield units
-_PICTURE_READERS = ("PNG", "JPEG", "BMP", "TIFF", "GE4", "JPEG2000")
 _METADATA_KEY = "SAMed"
 _NIFTI_DESCRIPTION_LENGTH = 79
+_COMPRESSION = 6
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ def read_volume(path: Path | str, series: str | None = None, frame: int | None =
     the file does not state, ...) are in the volume's `notes`.
 
     Args:
-        path: a file in any format that SimpleITK reads, or a folder of DICOM slices.
+        path: a NIfTI, NRRD, MetaImage or DICOM file, or a folder of DICOM slices.
         series: which DICOM series of a folder that holds several: its number or its UID.
         frame: which frame of a 4D file, from 0.
 
@@ -123,8 +126,7 @@ def read_geometry(path: Path | str) -> Geometry:
     Raises:
         SAMedError: if it is no image of a kind that read_volume takes.
     """
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
+    reader = open_reader(Path(path))
     with contextlib.ExitStack() as stack:
         try:
             _read_information(reader, stack)
@@ -174,8 +176,8 @@ def write_labels(
             .nii.gz, .nii, .nrrd or .mha for plain labels. NIfTI keeps geometry to its own float32 precision.
         labels: integers [Z, Y, X], values of `label_set`.
         present: names of the organs that a .seg.nrrd lists, all of the label set by default.
-        metadata: what made the file, as JSON in the header field "SAMed" of .nrrd and .mha. NIfTI has room for the
-            entry "description" alone, cut at 79 characters.
+        metadata: what made the file, as JSON in the header field "SAMed" of .nrrd and .mha, and in the comment of
+            NIfTI, whose header also holds the entry "description", cut at 79 characters.
 
     Raises:
         SAMedError: if the extension is not one of these, or the array does not fit the geometry.
@@ -197,19 +199,30 @@ def write_array(path: Path, array: np.ndarray, geometry: Geometry, metadata: Map
     """Write any [Z, Y, X] array with SimpleITK, compressed, with the metadata that `write_labels` describes."""
     image = sitk.GetImageFromArray(np.ascontiguousarray(array))
     geometry.apply_to(image)
-    if metadata:
-        if ".nii" in path.name.lower():
-            image.SetMetaData("ITK_FileNotes", str(metadata.get("description", ""))[:_NIFTI_DESCRIPTION_LENGTH])
-        else:
+    if metadata and ".nii" in path.name.lower():
+        image.SetMetaData("ITK_FileNotes", str(metadata.get("description", ""))[:_NIFTI_DESCRIPTION_LENGTH])
+        _write_nifti(path, image, metadata)
+    else:
+        if metadata:
             image.SetMetaData(_METADATA_KEY, json.dumps(metadata))
-    sitk.WriteImage(image, str(path), useCompression=True)
+        sitk.WriteImage(image, itk_name(path), useCompression=True)
     _check_written(path, array)
+
+
+def _write_nifti(path: Path, image: sitk.Image, metadata: Mapping[str, Any]) -> None:
+    """By way of a plain .nii beside it, into which the metadata go before it is compressed."""
+    plain = path.with_name("plain.nii")
+    sitk.WriteImage(image, itk_name(plain))
+    content = with_comment(plain.read_bytes(), json.dumps(metadata))
+    plain.unlink()
+    if path.suffix.lower() == ".gz":
+        content = gzip.compress(content, compresslevel=_COMPRESSION, mtime=0)  # no time: same input, same bytes
+    path.write_bytes(content)
 
 
 def _check_written(path: Path, array: np.ndarray) -> None:
     """ITK's writers of NIfTI and NRRD say nothing of a disk that has become full: read the file, and compare."""
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
+    reader = open_reader(Path(path))
     with contextlib.suppress(RuntimeError, SAMedError), contextlib.ExitStack() as stack:
         _read_information(reader, stack)
         image = reader.Execute()
@@ -274,8 +287,7 @@ def window(hu: np.ndarray, low: float = -125.0, high: float = 275.0) -> np.ndarr
 
 def _read_image(path: Path, frame: int | None) -> tuple[sitk.Image, tuple[str, ...]]:
     """One scalar 3D image; a 2D one becomes a single slice."""
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
+    reader = open_reader(Path(path))
     with contextlib.ExitStack() as stack:
         try:
             _read_information(reader, stack)
@@ -289,14 +301,19 @@ def _read_image(path: Path, frame: int | None) -> tuple[sitk.Image, tuple[str, .
         try:
             image = reader.Execute()
         except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
+            np.empty(2 * 8 * math.prod(reader.GetSize()), np.uint8)  # MemoryError, where it is that: ITK does not say
             raise SAMedError(f"{path} is damaged: its voxels cannot be read; get a fresh copy.") from error
     return (sitk.JoinSeries(image) if image.GetDimension() == 2 else image), notes
 
 
 def _read_information(reader: sitk.ImageFileReader, stack: contextlib.ExitStack) -> None:
     path = Path(reader.GetFileName())
-    nifti.check_header(path)
-    metaimage.check_header(path)
+    if reader.GetImageIO() != DICOM:  # whatever the name says
+        nifti.check_header(path)
+        metaimage.check_header(path)
+        nrrd.check_header(path)
     try:
         with nifti.as_stated():
             reader.ReadImageInformation()
@@ -308,20 +325,17 @@ def _read_information(reader: sitk.ImageFileReader, stack: contextlib.ExitStack)
 
 
 def _check_kind(reader: sitk.ImageFileReader, path: Path) -> tuple[str, ...]:
-    """Refuse formats and contents that cannot be a CT; notes on its orientation."""
-    kind = reader.GetImageIOFromFileName(str(path))
-    if kind.removesuffix("ImageIO") in _PICTURE_READERS:
-        raise SAMedError(f"{path} is a picture ({kind.removesuffix('ImageIO')}) without Hounsfield units; give the CT.")
+    """Refuse contents that cannot be a CT; notes on its orientation."""
     if reader.GetNumberOfComponents() != 1:
         count = reader.GetNumberOfComponents()
         raise SAMedError(
             f"{path} holds {count} values per voxel (colour or vectors), a CT one; export it as grey values."
         )
-    if kind == "GDCMImageIO":
+    if reader.GetImageIO() == DICOM:
         check_modality(reader, path)
         if reader.GetSize()[-1] == 1:
             return (f"{path} is a single slice; give its folder for the whole series.",)
-    if kind == nifti.READER:
+    if reader.GetImageIO() == NIFTI:
         nifti.check_complete(reader, path)
         return (*nifti.size_notes(reader, path), *nifti.orientation_notes(reader, path))
     return ()
@@ -356,7 +370,7 @@ def _write_segments(
         _METADATA_KEY: json.dumps(metadata),
         "segments": [_segment(label) for label in chosen],
     }
-    slicerio.write_segmentation(str(path), segmentation, compression_level=6)
+    slicerio.write_segmentation(itk_name(path), segmentation, compression_level=_COMPRESSION)
     # the writer notes the time in comments; the same input shall give the same bytes
     header, end, voxels = path.read_bytes().partition(b"\n\n")
     kept = [line for line in header.split(b"\n") if not line.startswith(b"#")]

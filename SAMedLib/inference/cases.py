@@ -38,6 +38,8 @@ def find_cases(source: Path) -> list[Case]:
     """
     if not source.exists():
         raise SAMedError(f"{source} does not exist; check the path.")
+    if not (source.is_file() or source.is_dir()):
+        raise SAMedError(f"{source} is neither a file nor a folder; give a CT.")
     if source.is_file() or holds_dicom(source):
         return [Case(source, case_name(source))]
     cases = [Case(path, case_name(path)) for path in sorted(source.iterdir()) if _is_image(path)]

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Protocol
 
-from SAMedLib.errors import Cancelled, SAMedError
+from SAMedLib.errors import Cancelled
 from SAMedLib.events import Reporter
+from SAMedLib.failures import sentence_of
 from SAMedLib.imaging.organ_volumes import OrganVolume
 
 STAGE = "scans"
@@ -181,10 +182,8 @@ def _outcome(work: Callable[[int, Reporter], Outcome], number: int, report: Repo
         return work(number, report)
     except Cancelled:
         raise
-    except SAMedError as error:
-        return Outcome(number, failure=str(error))
     except Exception as error:
-        return Outcome(number, failure=f"{type(error).__name__}: {error}")
+        return Outcome(number, failure=sentence_of(error))
 
 
 class _ScanReporter(Reporter):

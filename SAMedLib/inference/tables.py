@@ -7,11 +7,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from SAMedLib.errors import SAMedError
 from SAMedLib.files import write_then_rename
 from SAMedLib.imaging.organ_volumes import OrganVolume
 
+_OF_RECORD = ("model", "notice", "software")  # columns of a CSV
 TABLE_EXTENSIONS = (".json", ".csv")
 
 
@@ -33,11 +35,14 @@ def check_table_path(path: Path) -> Path:
     return path
 
 
-def write_table(path: Path, model: str, notice: str, cases: Mapping[str, Sequence[OrganVolume]]) -> None:
+def write_table(path: Path, record: Mapping[str, Any], cases: Mapping[str, Sequence[OrganVolume]]) -> None:
     """Write the volumes of all cases.
 
-    JSON: {"model", "notice", "cases": [{"case", "organs": [{"name", "value", "voxels", "ml", "cut"}]}]}.
-    CSV: a line per case and organ with the same columns.
+    JSON: {**record, "cases": [{"case", "organs": [{"name", "value", "voxels", "ml", "cut"}]}]}.
+    CSV: a line per case and organ with the same columns, and the record's model, notice and software.
+
+    Args:
+        record: what made the results, see `describe`.
 
     Raises:
         SAMedError: if the extension is neither.
@@ -46,12 +51,12 @@ def write_table(path: Path, model: str, notice: str, cases: Mapping[str, Sequenc
     with write_then_rename(path) as temporary:
         if path.suffix.lower() == ".json":
             entries = [{"case": case, "organs": [asdict(organ) for organ in organs]} for case, organs in cases.items()]
-            document = {"model": model, "notice": notice, "cases": entries}
+            document = {**record, "cases": entries}
             temporary.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
             return
         with open(temporary, "w", encoding="utf-8", newline="") as handle:
             rows = csv.writer(handle)
-            rows.writerow(["case", "name", "value", "voxels", "ml", "cut", "model", "notice"])
+            rows.writerow(["case", "name", "value", "voxels", "ml", "cut", *_OF_RECORD])
             for case, organs in cases.items():
                 for organ in organs:
-                    rows.writerow([case, *asdict(organ).values(), model, notice])
+                    rows.writerow([case, *asdict(organ).values(), *(record[name] for name in _OF_RECORD)])

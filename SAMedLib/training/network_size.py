@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from SAMedLib.errors import SAMedError
+from SAMedLib.json_files import read_json
 from SAMedLib.model.config import DecoderConfig, EncoderConfig, SAMedConfig, from_fields
 from SAMedLib.model.networks import NetworkConfig
 from SAMedLib.training.options import MODEL_SIZES
@@ -39,7 +39,9 @@ def _of_samed(path: Path) -> dict[str, Any]:
         parts = _read(path)
         return {"encoder": EncoderConfig(**parts["encoder"]), "decoder": DecoderConfig(**parts["decoder"])}
     except (KeyError, TypeError) as error:
-        raise SAMedError(f"{path} does not describe a network ({error}); it needs encoder and decoder.") from error
+        raise SAMedError(
+            f'{path} does not describe a network; it needs "encoder" and "decoder", objects with the sizes of each.'
+        ) from error
 
 
 def _of_other(kind: type[NetworkConfig], path: Path) -> dict[str, Any]:
@@ -55,7 +57,4 @@ def _of_other(kind: type[NetworkConfig], path: Path) -> dict[str, Any]:
 
 
 def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise SAMedError(f"{path} does not describe a network ({error}).") from error
+    return read_json(path, "write an object with the sizes of a network")

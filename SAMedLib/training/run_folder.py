@@ -21,7 +21,9 @@ from typing import Any
 from SAMedLib.errors import SAMedError
 from SAMedLib.events import to_json_line
 from SAMedLib.files import remove_leftovers, write_then_rename
+from SAMedLib.json_files import read_json
 
+_OF_DATA = ("dataset.json", "train_npz", "test_vol_h5")  # what shows that a folder is no run's
 _DESCRIPTION = {"options", "model", "base_path", "data", "timetable", "parts"}
 
 
@@ -48,6 +50,8 @@ class RunFolder:
         """Raises SAMedError if a run is there already, or a file."""
         if self.path.is_file():
             raise SAMedError(f"{self.path} is a file; give a new folder for the run as --output.")
+        if any((self.path / name).exists() for name in _OF_DATA):
+            raise SAMedError(f"{self.path} is a folder of data; give a new folder for the run as --output.")
         if self.holds_a_run:
             raise SAMedError(f"{self.path} holds a run already; go on with --resume, or choose another --output.")
 
@@ -88,12 +92,7 @@ class RunFolder:
         """Raises SAMedError if there is no run, or its description is damaged."""
         if not self.holds_a_run:
             raise SAMedError(f"{self.path} holds no run to resume; leave out --resume to start one there.")
-        try:
-            config = json.loads(self.config_file.read_text(encoding="utf-8"))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise SAMedError(
-                f"{self.config_file} is damaged ({error}); start a new run from last.safetensors."
-            ) from error
+        config = read_json(self.config_file, "start a new run from last.safetensors")
         if not isinstance(config, dict) or not config.keys() >= _DESCRIPTION:
             raise SAMedError(f"{self.config_file} is not the description of a training run; start a new one.")
         return config

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from SAMedLib.errors import SAMedError
 from SAMedLib.events import SILENT, Reporter
-from SAMedLib.files import working_folder
+from SAMedLib.files import naming_a_full_disk, working_folder
 from SAMedLib.weights import acquire, records
 from SAMedLib.weights.registry import FileEntry, is_name
 
@@ -44,7 +44,7 @@ def import_file(store: Store, source: Path, name: str | None = None, report: Rep
         records.check_content(source, entry, "")
     acquire.make_folder(store.models_folder)
     acquire.require_space(size, f"Importing {source.name}", store.folder)
-    with working_folder(store.folder) as folder:
+    with working_folder(store.folder) as folder, naming_a_full_disk(store.folder / source.name):
         copy = folder / "copy"
         digest = _copy(source, copy, report)
         found = None

@@ -7,7 +7,6 @@ mirror, a group's own models.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from SAMedLib.errors import SAMedError
+from SAMedLib.json_files import read_json
 
 REGISTRY = Path(__file__).with_name("registry.json")
 VERSION = 1
@@ -155,11 +155,11 @@ def is_name(text: str) -> bool:
 
 def _read(path: Path) -> dict:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
     except OSError as error:
-        raise SAMedError(f"The weights registry {path} cannot be read: {error.strerror or error}.") from error
-    except (ValueError, RecursionError) as error:
-        raise SAMedError(f"The weights registry {path} is not JSON: {error}.") from error
+        raise SAMedError(
+            f"The weights registry {path} cannot be read: {error.strerror or error}; correct SAMED_REGISTRY."
+        ) from error
     if not isinstance(data, dict) or data.get("version") != VERSION:
         raise SAMedError(f'The weights registry {path} is of another kind; it must say "version": {VERSION}.')
     if unknown := sorted(set(data) - {"version", "files", "models"}):

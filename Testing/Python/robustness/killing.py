@@ -80,6 +80,16 @@ def run_and_kill(work: Work, seconds: float | None, seen: Callable[[], bool] = l
     return None if code == -signal.SIGKILL else code
 
 
+def children(*works: Work) -> list[int]:
+    """Exit codes of works that run at the same time."""
+    started = [_context().Process(target=_quietly, args=(work,)) for work in works]
+    for child in started:
+        child.start()
+    for child in started:
+        child.join()
+    return [child.exitcode for child in started]
+
+
 @functools.cache
 def _context() -> multiprocessing.context.ForkServerContext:
     """Children of a process that imports everything and runs nothing: no thread of PyTorch or ITK is lost in a fork."""

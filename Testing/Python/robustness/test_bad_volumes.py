@@ -6,12 +6,13 @@ import os
 
 import pytest
 
+from containers import bad_containers
 from SAMedLib.imaging.volume import read_labels, read_volume
 from SAMedLib.segment import main
 from volumes import bad_volumes, strange_volumes, whole
 
 
-@pytest.mark.parametrize("bad", bad_volumes(), ids=str)
+@pytest.mark.parametrize("bad", [*bad_volumes(), *bad_containers()], ids=str)
 def test_a_bad_scan_is_refused(trial, model, bad):
     given = bad.make(trial.inputs)
     name = given.name[:100]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -37,10 +38,24 @@ def given(tmp_path_factory, model) -> Path:
     (folder / "labels").mkdir()
     write_image(folder / "scans" / "case.nii.gz", soft_tissue(noise.shape) + noise)
     write_image(folder / "labels" / "case.nii.gz", (noise > 0).astype(np.uint8))
+    for kind in ("img", "label"):
+        (folder / "raw" / kind).mkdir(parents=True)
+        for number in (1, 5):  # a case for the test set, and one for training
+            source = folder / {"img": "scans", "label": "labels"}[kind] / "case.nii.gz"
+            shutil.copy(source, folder / "raw" / kind / f"{kind}{number:04d}.nii.gz")
     write_shapes(folder / "data", cases=2)
     write_network(folder / "network.json")
     shutil.copy(model, folder / "small.safetensors")
+    (folder / "many").mkdir()
+    for number in range(40):  # a table of more than what is left on the disk
+        write_image(folder / "many" / f"case{number}.nii.gz", (noise[:2, :20, :20] > 0).astype(np.uint8))
     return folder
+
+
+def import_into(home: Path, arguments: list[str]) -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SAMED_HOME", str(home))
+        return weights(arguments)
 
 
 def commands(given: Path, output: Path) -> dict[str, tuple]:
@@ -61,10 +76,20 @@ def commands(given: Path, output: Path) -> dict[str, tuple]:
             *(prepare, "segmentations", given / "scans", given / "labels", "-o", output / "set"),
             *("--labels", "organ=1"),
         ),
+        "prepare synapse": (prepare, "synapse", given / "raw", "-o", output / "set"),
+        "prepare phantoms": (
+            *(prepare, "phantoms", "-o", output / "set", "--cases", 1, "--workers", 1, "--in-plane", 64),
+            *("--slices", 4),
+        ),
         "evaluate": (
             *(evaluate, "--predictions", labels, "--references", labels),
             *("--json", output / "report.json", "--html", output / "report.html"),
         ),
+        "evaluate to a table": (
+            *(evaluate, "--predictions", given / "many", "--references", given / "many", "--csv"),
+            output / "report.csv",
+        ),
+        "import": (partial(import_into, output / "home"), "import", model, "--name", "mine"),
         "convert": (weights, "convert", model, output / "other.safetensors"),
     }
 
@@ -119,7 +144,7 @@ def test_a_disk_without_room_is_told_and_nothing_half_written_stays(full, name, 
     assert "full" in said.splitlines()[-1], said
     assert "Traceback" not in said
     whole = ("dataset.json", "config.json")  # small enough to fit
-    finished = [path for path in left if not path.startswith("events") and path not in whole]
+    finished = [path for path in left if not path.startswith("events") and path not in whole and "lock" not in path]
     assert not finished, left
     tally["faults", "disk full", "survived"] += 1
 

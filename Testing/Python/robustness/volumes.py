@@ -77,7 +77,7 @@ def mha(fields: dict[str, str], data: bytes | None = None) -> bytes:
     return f"{lines}\nElementDataFile = LOCAL\n".encode() + body
 
 
-def _file(name: str, content: bytes | Callable[[], bytes]) -> Callable[[Path], Path]:
+def put(name: str, content: bytes | Callable[[], bytes]) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
         (folder / name).write_bytes(content() if callable(content) else content)
         return folder / name
@@ -106,7 +106,7 @@ def _cut(extension: str, percent: int, folder: Path) -> Path:
         data.write_bytes(data.read_bytes()[: data.stat().st_size * percent // 100])
         return path
     content = whole(extension)
-    return _file(f"scan{extension}", content[: len(content) * percent // 100])(folder)
+    return put(f"scan{extension}", content[: len(content) * percent // 100])(folder)
 
 
 def _values() -> Iterator[Bad]:
@@ -139,44 +139,44 @@ def _headers() -> Iterator[Bad]:
     sizes = ("0 20 5", "24 20 0", "0 0 0", "-24 20 5", "24 20", "x y z", "1e9 1e9 1e9",
              "1000000 1000000 1000000", "4294967296 4294967296 4294967296", "24 20 500", "")  # fmt: skip
     for text in sizes:
-        yield Bad(f".nrrd sizes {text!r}", _file("scan.nrrd", nrrd({"sizes": text})))
-        yield Bad(f".mha DimSize {text!r}", _file("scan.mha", mha({"DimSize": text})))
+        yield Bad(f".nrrd sizes {text!r}", put("scan.nrrd", nrrd({"sizes": text})))
+        yield Bad(f".mha DimSize {text!r}", put("scan.mha", mha({"DimSize": text})))
     for size in (0, -1, -32768, 32767):
         change = struct.pack("<h", size)
         for axis in (1, 2, 3):
-            yield Bad(f".nii dim {axis} {size}", _file("scan.nii", nifti(at={40 + 2 * axis: change})))
+            yield Bad(f".nii dim {axis} {size}", put("scan.nii", nifti(at={40 + 2 * axis: change})))
     for directions in ("(0,0,0) (0,0.7,0) (0,0,2.5)", "(0.8,0,0) (0.8,0,0) (0,0,2.5)", "(nan,0,0) (0,0.7,0) (0,0,2.5)",
                        "(inf,0,0) (0,0.7,0) (0,0,2.5)", "(1,0,0) (0,1,0) (1,1,0)", "(1,0) (0,1)",
                        "(1e-30,0,0) (0,0.7,0) (0,0,2.5)",
                        "(1e30,0,0) (0,0.7,0) (0,0,2.5)", "(0.8,0,0) (0,0.7,0) (0,0,100000)"):  # fmt: skip
-        yield Bad(f".nrrd directions {directions}", _file("scan.nrrd", nrrd({"space directions": directions})))
+        yield Bad(f".nrrd directions {directions}", put("scan.nrrd", nrrd({"space directions": directions})))
     for matrix in ("0 0 0 0 0 0 0 0 0", "1 0 0 1 0 0 0 0 1", "nan 0 0 0 1 0 0 0 1", "1 0 0 0 1 0"):
-        yield Bad(f".mha matrix {matrix}", _file("scan.mha", mha({"TransformMatrix": matrix})))
+        yield Bad(f".mha matrix {matrix}", put("scan.mha", mha({"TransformMatrix": matrix})))
     for spacing in ("0 0.7 2.5", "nan 0.7 2.5", "inf 1 1", "-0.8 0.7 2.5", "1e-30 1e-30 1e-30", "1e30 1 1",
                     "0.8 0.7 1e5", "a b c"):  # fmt: skip
-        yield Bad(f".mha spacing {spacing}", _file("scan.mha", mha({"ElementSpacing": spacing})))
+        yield Bad(f".mha spacing {spacing}", put("scan.mha", mha({"ElementSpacing": spacing})))
     for origin in ("nan 0 0", "inf 0 0"):
-        yield Bad(f".nrrd origin {origin}", _file("scan.nrrd", nrrd({"space origin": f"({origin.replace(' ', ',')})"})))
+        yield Bad(f".nrrd origin {origin}", put("scan.nrrd", nrrd({"space origin": f"({origin.replace(' ', ',')})"})))
     for spacing in (float("nan"), float("inf"), 1e30, 1e-30):
         for axis in (1, 2, 3):
             # no sform, so that the spacing is what counts
             change = {76 + 4 * axis: struct.pack("<f", spacing), 254: struct.pack("<h", 0)}
-            yield Bad(f".nii pixdim {axis} {spacing}", _file("scan.nii", nifti(at=change)))
+            yield Bad(f".nii pixdim {axis} {spacing}", put("scan.nii", nifti(at=change)))
     for row in ((0, 0, 0, 0), (np.nan, 0, 0, 0), (np.inf, 0, 0, 0), (0, -0.7, 0, 0)):
         change = {252: struct.pack("<hh", 0, 1), 280: struct.pack("<4f", *row)}
-        yield Bad(f".nii sform row {row}", _file("scan.nii", nifti(at=change)))
+        yield Bad(f".nii sform row {row}", put("scan.nii", nifti(at=change)))
     for kind in ("quaternion", "", "block", "int2048"):
-        yield Bad(f".nrrd type {kind!r}", _file("scan.nrrd", nrrd({"type": kind})))
+        yield Bad(f".nrrd type {kind!r}", put("scan.nrrd", nrrd({"type": kind})))
     for encoding in ("bzip2", "hex", "text", "zstd", ""):
-        yield Bad(f".nrrd raw data called {encoding!r}", _file("scan.nrrd", nrrd({"encoding": encoding})))
+        yield Bad(f".nrrd raw data called {encoding!r}", put("scan.nrrd", nrrd({"encoding": encoding})))
     for kind in ("MET_NONE", "MET_OTHER", ""):
-        yield Bad(f".mha type {kind!r}", _file("scan.mha", mha({"ElementType": kind})))
+        yield Bad(f".mha type {kind!r}", put("scan.mha", mha({"ElementType": kind})))
     for code in (0, 1, 32, 128, 1792, 2304, 9999):
-        yield Bad(f".nii datatype {code}", _file("scan.nii", nifti(at={70: struct.pack("<h", code)})))
+        yield Bad(f".nii datatype {code}", put("scan.nii", nifti(at={70: struct.pack("<h", code)})))
     for offset in (float("nan"), -1.0, 1e9):
-        yield Bad(f".nii data at {offset}", _file("scan.nii", nifti(at={108: struct.pack("<f", offset)})))
+        yield Bad(f".nii data at {offset}", put("scan.nii", nifti(at={108: struct.pack("<f", offset)})))
     elsewhere = nrrd({"data file": "../../elsewhere.raw", "encoding": "raw"}, b"")
-    yield Bad(".nhdr whose data are gone", _file("scan.nhdr", elsewhere))
+    yield Bad(".nhdr whose data are gone", put("scan.nhdr", elsewhere))
 
 
 def _bombs() -> Iterator[Bad]:
@@ -189,16 +189,16 @@ def _bombs() -> Iterator[Bad]:
         return b"".join([*parts, packer.flush()])
 
     small = nifti()
-    yield Bad("a gzip bomb behind a whole .nii.gz", _file("scan.nii.gz", lambda: inflated(small, 300)), "more than")
+    yield Bad("a gzip bomb behind a whole .nii.gz", put("scan.nii.gz", lambda: inflated(small, 300)), "more than")
     huge = nifti(at={42: struct.pack("<hhh", 32000, 32000, 32000)})
-    yield Bad("a .nii.gz that claims 65 TB", _file("scan.nii.gz", gzip.compress(huge)))
+    yield Bad("a .nii.gz that claims 65 TB", put("scan.nii.gz", gzip.compress(huge)))
     for size in ("40000 40000 40000", "9000000 9000000 2"):
         packed = gzip.compress(zeros)
         yield Bad(
-            f".nrrd of gzip that claims {size}", _file("scan.nrrd", nrrd({"sizes": size, "encoding": "gzip"}, packed))
+            f".nrrd of gzip that claims {size}", put("scan.nrrd", nrrd({"sizes": size, "encoding": "gzip"}, packed))
         )
         fields = {"DimSize": size, "CompressedData": "True"}
-        yield Bad(f".mha of zlib that claims {size}", _file("scan.mha", mha(fields, zlib.compress(zeros))))
+        yield Bad(f".mha of zlib that claims {size}", put("scan.mha", mha(fields, zlib.compress(zeros))))
 
 
 def _no_images() -> Iterator[Bad]:
@@ -216,7 +216,7 @@ def _no_images() -> Iterator[Bad]:
     }
     for what, content in contents.items():
         for name in ("scan.nii.gz", "scan.nii", "scan.nrrd", "scan.mha", "scan.nhdr", "scan.dcm", "scan", "scan.hdr"):
-            yield Bad(f"{what} as {name}", _file(name, content))
+            yield Bad(f"{what} as {name}", put(name, content))
     for extension in (".png", ".jpg", ".bmp", ".tif"):
         picture = np.random.default_rng(0).integers(0, 255, (20, 24), np.uint8)
         yield Bad(f"a picture {extension}", _image(f"scan{extension}", picture), "picture")
@@ -263,7 +263,7 @@ def _paths() -> Iterator[Bad]:
         return folder / "scan"
 
     def damaged_by_umlauts(folder: Path) -> Path:
-        return _file("scan Müller 心.nii.gz", whole(".nii.gz")[:300])(folder)
+        return put("scan Müller 心.nii.gz", whole(".nii.gz")[:300])(folder)
 
     def very_long(folder: Path) -> Path:
         return folder / f"scan{'n' * 300}.nii.gz"
@@ -321,8 +321,8 @@ def _dicom() -> Iterator[Bad]:
     for modality in ("MR", "PT", "US", "NM", "XA", "RTDOSE", "SEG"):
         yield Bad(f"modality {modality}", _series(Modality=modality), "not CT")
     for name, value in (("ImagePositionPatient", None), ("ImageOrientationPatient", None), ("Rows", None),
-                        ("PixelSpacing", [1e9, 1e9]),
-                        ("Columns", 0), ("BitsAllocated", 7),
+                        ("PixelSpacing", [1e9, 1e9]), ("PixelSpacing", [0, 0]), ("PixelSpacing", [-1, 1]),
+                        ("PixelSpacing", None), ("Columns", 0), ("BitsAllocated", 7),
                         ("ImageOrientationPatient", [0, 0, 0, 0, 0, 0]),
                         ("ImageOrientationPatient", [1, 0, 0, 1, 0, 0])):  # fmt: skip
         yield Bad(f"every slice has {name} {value}", _series(**{name: value}))
@@ -375,8 +375,8 @@ def strange_volumes() -> list[Bad]:
         Bad("turned and mirrored", oriented("SAL")),
         Bad("empty identifiers", _series(SeriesInstanceUID="", StudyInstanceUID="", SOPInstanceUID="")),
         Bad("names that say nothing", no_extension),
-        Bad("a skewed grid in NRRD", _file("scan.nrrd", nrrd({"space directions": "(0.8,0,0) (0.4,0.7,0) (0,0,2.5)"}))),
-        Bad("no geometry in NRRD", _file("scan.nrrd", nrrd({"space": "", "space directions": "", "space origin": ""}))),
+        Bad("a skewed grid in NRRD", put("scan.nrrd", nrrd({"space directions": "(0.8,0,0) (0.4,0.7,0) (0,0,2.5)"}))),
+        Bad("no geometry in NRRD", put("scan.nrrd", nrrd({"space": "", "space directions": "", "space origin": ""}))),
         Bad("some voxels without a value", lambda folder: write_image(folder / "scan.nii", _with_holes())),
         Bad("a link to a scan", _linked),
         Bad("64-bit floats", lambda folder: write_image(folder / "scan.mha", HU.astype(np.float64))),
