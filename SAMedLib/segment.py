@@ -105,9 +105,9 @@ def _work(args: argparse.Namespace, report: Reporter) -> None:
     if not into_folder and has_partners() and int(os.environ["RANK"]):
         return  # a single scan, which the first process does
     report.progress("loading the model", 0, 1)
+    model = load_model(args.model, base=args.base, image_size=args.image_size, slice_size=args.slice_size)
     if assumed := assumed_sizes(args.model, args.image_size):
         report.note(assumed)
-    model = load_model(args.model, base=args.base, image_size=args.image_size, slice_size=args.slice_size)
     model.metadata.label_set.select(args.organs)
     segmenter = Segmenter(
         model, args.device, args.precision, args.batch_size, args.tta, stride=args.stride, spare_memory=True

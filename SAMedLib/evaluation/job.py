@@ -139,9 +139,9 @@ class _Scorer:
                 f"{options.data} is a prepared set, which does not keep the voxel spacing that protocol mm needs; use "
                 "--protocol paper, or a folder of scans."
             )
+        model = load_model(named.source, base=named.base)
         if assumed := assumed_sizes(named.source):
             self._statements.append(assumed)
-        model = load_model(named.source, base=named.base)
         label_set = self._settle(model.metadata.label_set)
         segmenter = Segmenter(model, options.device, options.precision, options.batch_size, options.tta)
         cases = predict_cases(segmenter, options.data, label_set, self._mapping, self._report)

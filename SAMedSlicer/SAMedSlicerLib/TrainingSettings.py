@@ -71,7 +71,7 @@ class TrainingSettings:
         values: dict[str, Any] = {}
         for setting in allSettings():
             text = self.text(setting) or defaultText(setting)
-            value = self.flag(setting) if setting.kind == "flag" else _parse(setting, text)
+            value = (self.flag(setting) or None) if setting.kind == "flag" else _parse(setting, text)
             if value is not None and value != libraryDefault(setting.name):
                 values[setting.name] = value
         self._check(values)

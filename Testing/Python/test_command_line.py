@@ -71,7 +71,11 @@ def raising(error: BaseException):
     ("error", "code", "message"),
     [
         (SAMedError("The file is empty; give another."), 1, "The file is empty; give another.\n"),
-        (FileNotFoundError(2, "No such file or directory", "ct.nii"), 1, "ct.nii: No such file or directory.\n"),
+        (
+            FileNotFoundError(2, "No such file or directory", "ct.nii"),
+            1,
+            "ct.nii: No such file or directory; check the path.\n",
+        ),
         (
             IsADirectoryError(21, "Is a directory", ".a.csv.x/a.csv", None, "a.csv"),
             1,
@@ -190,7 +194,7 @@ def test_a_file_appears_whole_or_stays_as_it_was(tmp_path):
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("unexpected pos 64")])
 def test_a_full_disk_is_said_with_the_file_that_does_not_fit(tmp_path, monkeypatch, error):
     """torch.save and others do not say why they failed, so the disk is asked."""
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=1, free=0))
 
     def fill():
         with write_then_rename(tmp_path / "state.pt"):

@@ -230,7 +230,7 @@ def test_an_interrupted_experiment_goes_on_and_ends_as_if_it_had_not_been_interr
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "is not JSON"),
+        ("{", "is not readable JSON"),
         ("[]", 'it needs "runs"'),
         ('{"runs": {}}', 'it needs "runs"'),
         ('{"runs": {"a": {"rnak": 1}}}', "no training option 'rnak'"),

@@ -98,7 +98,11 @@ def test_a_scan_that_fails_is_an_outcome_and_a_wish_to_stop_ends_the_work():
 
     ears, heard = Ears(), []
     work_through(Cohort(3, OwnStore()), names_of(3), work, heard.append, ears)
-    assert [outcome.failure for outcome in heard] == ["It is no CT.", "ValueError: no such thing", None]
+    assert [outcome.failure for outcome in heard] == [
+        "It is no CT.",
+        "Unexpected failure, please report it with SAMED_DEBUG=1 set: ValueError: no such thing.",
+        None,
+    ]
     assert ears.told[:3] == [("scans", 0, 3, "scan0"), ("within", "segmenting", 0, 3), ("scans", 1, 3, "scan1")]
     heard.clear()
     with pytest.raises(Cancelled):

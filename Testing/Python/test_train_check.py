@@ -147,7 +147,7 @@ def test_a_long_step_is_measured_in_pieces_and_means_the_same(options, tmp_path,
     whole = pace.measure_pace(prepared)
     monkeypatch.setattr(pace, "_LONGEST_PIECE", 0.0)
     pieces = pace.measure_pace(prepared)
-    assert 1 / 20 < whole.step / pieces.step < 20  # of eight slices at once, or one by one; the machine may be busy
+    assert 1 / 50 < whole.step / pieces.step < 50  # of eight slices at once, or one by one; the machine may be busy
     assert whole.of_run(prepared) == pytest.approx(30 * whole.step + 10 * whole.validation)
 
 

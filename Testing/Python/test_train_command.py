@@ -104,7 +104,7 @@ def test_a_stopped_run_says_so_and_goes_on_with_no_further_options(recipe, tmp_p
     [
         ('{"learning": 1}', "has the unknown option 'learning'"),
         ("[1]", "is not a recipe"),
-        ("{", "is not JSON"),
+        ("{", "is not readable JSON"),
         ('{"lr": "fast"}', "invalid float value"),
         ('{"schedule": "cosine"}', "invalid choice: 'cosine'"),
     ],
