@@ -23,6 +23,7 @@ from SAMedLib.model.cpu_attention import attend_head_by_head, is_for_one_head_at
 from SAMedLib.model.lora import LoRALinear
 from SAMedLib.model.sam import ImageEncoder
 
+_TOKENS = 512  # of the MLP at a time in int8, so that what is rounded stays in the cache
 _MAP_NUMBERS = 1 << 20  # of an attention map at a time, so that it stays in the cache
 
 
@@ -100,7 +101,7 @@ class CPUEncoder(nn.Module):
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
         """[B, 1 or 3, S, S] -> embeddings [B, decoder width, S/16, S/16]."""
-        x = self.embed(images).flatten(1, 2) + self.pos_embed
+        x = (self.embed(images).flatten(1, 2) + self.pos_embed).contiguous()
         by_window = False  # the order of tokens at present; only attention minds it
         for block in self.steps:
             if block.by_window != by_window:
@@ -123,15 +124,18 @@ class PackedBlock:
         self.by_window = bool(block.attn.window_size)
         self.norm1, self.norm2 = block.norm1, block.norm2
         self.of_norm = torch.float32 if dtype == torch.int8 else dtype
+        self.at_once = _TOKENS if dtype == torch.int8 else None
         self.attention = PackedAttention(block.attn, windows, rows, dtype)
         lin1, lin2 = block.mlp.lin1, block.mlp.lin2
         self.lin1 = pack(lin1.weight.detach(), lin1.bias.detach(), rows, dtype, gelu=True)
         self.lin2 = pack(lin2.weight.detach(), lin2.bias.detach(), rows, dtype, by_token=True)
 
     def __call__(self, x: Tensor) -> None:
-        """[B, N, C], changed in place."""
+        """[B, N, C], contiguous, changed in place."""
         x += self.attention(self.norm1(x).to(self.of_norm))
-        x += self.lin2(self.lin1(self.norm2(x).to(self.of_norm)))
+        tokens = x.view(-1, x.shape[-1])
+        for part in tokens.split(self.at_once or len(tokens)):
+            part += self.lin2(self.lin1(self.norm2(part).to(self.of_norm)))
 
 
 class PackedAttention:
