@@ -23,7 +23,7 @@ _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>SAMed</ti
 <h1 style="font-size: 1.3em">SAMed</h1><p>{text}</p>{more}</body></html>"""
 _DAY_S = 24 * 3600
 FOREIGN = "This request came from another page and was refused."
-NO_TOKEN = "Open the address that <code>samed web</code> has printed; it holds the token."
+UNINVITED = "Open the address that <code>samed web</code> has printed; it holds the token."
 
 
 def make_token() -> str:

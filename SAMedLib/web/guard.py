@@ -44,7 +44,7 @@ class Guard:
                 raise web.HTTPSeeOther("/")
             return await self._serve(request, handler)
         if not door.has_token(request, self._token):
-            return door.page(403, door.NO_TOKEN)
+            return door.page(403, door.UNINVITED)
         if self._connections:
             return door.page(
                 409,

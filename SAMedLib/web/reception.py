@@ -88,7 +88,7 @@ class Reception:
                 raise web.HTTPSeeOther("/")
             return await self._serve(request, place)
         if not door.has_token(request, self._token):
-            return door.page(403, door.NO_TOKEN)
+            return door.page(403, door.UNINVITED)
         return await self._admit(request)
 
     async def _admit(self, request: web.Request) -> web.StreamResponse:
