@@ -128,6 +128,7 @@ set(SAMedLib_SCRIPTS
   SAMedLib/data/augment.py
   SAMedLib/data/dataset_index.py
   SAMedLib/data/folders.py
+  SAMedLib/data/in_flight.py
   SAMedLib/data/npz.py
   SAMedLib/data/pairing.py
   SAMedLib/data/phantom/__init__.py

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from functools import partial
@@ -14,11 +14,13 @@ from typing import Any
 
 from SAMedLib.data.dataset_index import CaseFiles
 from SAMedLib.data.folders import new_files, open_or_create, refresh_index, write_files
+from SAMedLib.data.in_flight import results_of
 from SAMedLib.errors import SAMedError
 from SAMedLib.events import SILENT, Reporter
 from SAMedLib.organs import SYNAPSE
 
 _STAGE = "making phantoms"
+Job = tuple[int, CaseFiles]
 
 
 def write_phantoms(
@@ -65,7 +67,7 @@ def write_phantoms(
     done = cases - len(missing)
     report.progress(_STAGE, done, cases)
     try:
-        with closing(_run(make, jobs, workers)) as finished:
+        with closing(_run(make, jobs, workers, report)) as finished:
             for number in finished:
                 done += 1
                 report.progress(_STAGE, done, cases, f"seed {number}")
@@ -76,29 +78,26 @@ def write_phantoms(
     return missing
 
 
-def _write_phantom(number: int, files: CaseFiles, **options: Any) -> int:
+def _write_phantom(job: Job, **options: Any) -> int:
     from SAMedLib.data.phantom import make_phantom
 
+    number, files = job
     phantom = make_phantom(number, **options)
     write_files(files, phantom.volume, phantom.labels)
     return number
 
 
-def _run(make: partial, jobs: list[tuple[int, CaseFiles]], workers: int) -> Iterator[int]:
+def _run(make: partial, jobs: list[Job], workers: int, report: Reporter) -> Iterator[int]:
     workers = min(workers, len(jobs))
     if workers <= 1:
-        for number, files in jobs:
-            yield make(number, files)
+        yield from map(make, jobs)
         return
     # a fresh interpreter per worker: forking a process that runs threads (PyTorch, ITK) can lock up
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts_to_the_parent) as pool:
-        futures = [pool.submit(make, number, files) for number, files in jobs]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts_to_the_parent)
+    with closing(results_of(pool, make, jobs, workers, report)) as results:
+        for _, number in results:
+            yield number
 
 
 def _leave_interrupts_to_the_parent() -> None:

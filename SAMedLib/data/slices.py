@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from SAMedLib.data.folders import DatasetFolder
+from SAMedLib.data.in_flight import results_of
 from SAMedLib.data.prepared import PreparedSlices, holds_prepared_slices
 from SAMedLib.data.slice_cache import SliceCache
 from SAMedLib.errors import SAMedError
@@ -153,7 +154,8 @@ def _read_all(source: _Source, size: int, report: Reporter) -> tuple[np.ndarray,
     parts: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     report.progress(_STAGE, 0, len(names))
     free = available_bytes()
-    for name, part in _in_parallel(read, names, report):
+    workers = min(4, os.cpu_count() or 1)
+    for name, part in results_of(ThreadPoolExecutor(workers), read, names, 2 * workers, report):
         parts[name] = part
         _check_memory(list(parts.values()), len(names), free)
         report.progress(_STAGE, len(parts), len(names), name)
@@ -197,24 +199,3 @@ def _resize(images: np.ndarray, labels: np.ndarray, size: int) -> tuple[np.ndarr
         batch = torch.from_numpy(np.ascontiguousarray(images[rows], np.float32))
         resized[rows] = zoom_cubic(batch, (size, size)).numpy()
     return resized, zoom_nearest(torch.from_numpy(np.ascontiguousarray(labels)), (size, size)).numpy()
-
-
-def _in_parallel(work: Callable[[str], object], names: list[str], report: Reporter) -> Iterator[tuple[str, object]]:
-    """Results as they come, two cases per thread in flight; stops soon after the user asks to."""
-    workers = min(4, os.cpu_count() or 1)
-    waiting = iter(names)
-    running: dict[Future, str] = {}
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            while True:
-                while len(running) < 2 * workers and (name := next(waiting, None)) is not None:
-                    running[pool.submit(work, name)] = name
-                if not running:
-                    return
-                done, _ = wait(running, timeout=1.0, return_when=FIRST_COMPLETED)
-                report.check_cancelled()
-                for future in done:
-                    yield running.pop(future), future.result()
-        finally:
-            for future in running:
-                future.cancel()

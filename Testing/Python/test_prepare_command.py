@@ -14,6 +14,9 @@ import slicerio
 
 from SAMedLib.data.folders import label_set_of, list_cases, read_case
 from SAMedLib.data.phantom import make_phantom
+from SAMedLib.data.phantom_cases import write_phantoms
+from SAMedLib.errors import Cancelled
+from SAMedLib.events import Reporter
 from SAMedLib.imaging.volume import Geometry, write_array, write_labels
 from SAMedLib.organs import SYNAPSE, LabelSet
 from SAMedLib.prepare import main
@@ -231,6 +234,17 @@ def test_stopping_leaves_a_dataset_that_can_be_continued(tmp_path, capfd):
     stop.unlink()
     assert main(options) == 0
     assert list_cases(tmp_path / "data") == ["phantom_00000"]
+
+
+def test_stopping_leaves_out_what_no_process_has_begun(tmp_path):
+    class StopAtFirst(Reporter):
+        def progress(self, stage, done, total, message=""):
+            if done:
+                raise Cancelled
+
+    with pytest.raises(Cancelled):
+        write_phantoms(tmp_path / "data", 40, in_plane=24, num_slices=4, workers=2, report=StopAtFirst(silent=True))
+    assert 1 <= len(list_cases(tmp_path / "data")) <= 3  # each process ends what it is at
 
 
 @pytest.mark.parametrize("where", ["before", "after"])
