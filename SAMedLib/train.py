@@ -127,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     add(course, "optimizer", "optimizer", choices=CHOICES["optimizer"])
     add(course, "weight-decay", "weight decay", default="0.1 adamw, 0.0001 sgd", type=float, metavar="W")
     add(course, "dice-weight", "share of Dice in the loss", type=float, metavar="W")
+    add(course, "loss-at", "compare at the size of the logits, or at the image's: finer", choices=CHOICES["loss_at"])
     add(course, "augmentation", "changes of the slices", choices=CHOICES["augmentation"])
     add(course, "clip", "largest gradient norm", default="none", type=float, metavar="NORM")
     add(course, "ema", "save a running mean of the weights with this decay", default="no mean", type=float, metavar="D")

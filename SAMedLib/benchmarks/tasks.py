@@ -200,7 +200,7 @@ def measure_training(setting: Setting, report: Reporter) -> Result:
 
     def published_step() -> None:
         rate = learning_rate(len(losses[PUBLISHED]), _LEARNING_RATE, times.warmup, times.max_iterations)
-        losses[PUBLISHED].append(published.step(parts[0].images, parts[0].low_res_labels, rate))
+        losses[PUBLISHED].append(published.step(parts[0].images, parts[0].labels, rate))
 
     def our_step(precision: str) -> None:
         losses[precision].append(trainers[precision].take_step(parts)[0].total)

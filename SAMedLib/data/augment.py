@@ -110,16 +110,19 @@ def get_augmentation(name: str) -> Augmentation:
     return kinds[name]()
 
 
-def to_network_size(images: Tensor, labels: Tensor, config: NetworkConfig) -> tuple[Tensor, Tensor]:
+def to_network_size(
+    images: Tensor, labels: Tensor, config: NetworkConfig, label_size: int | None = None
+) -> tuple[Tensor, Tensor]:
     """Bring slices to what the network and the loss take, as the published loader does.
 
     Args:
         images: float [B,S,S].
         labels: integer [B,S,S].
+        label_size: side L of the labels; None: config.logits_size, a quarter of the image's for SAMed.
 
     Returns:
         images [B,1,I,I], zoomed with cubic splines to I = config.image_size (values may overshoot [0, 1]), and labels
-        int64 [B,L,L], zoomed with order 0 to I and then with order 0 to L = config.logits_size, a quarter for SAMed.
+        int64 [B,L,L], zoomed with order 0 to I and then with order 0 to L.
     """
-    full, of_logits = (config.image_size,) * 2, (config.logits_size,) * 2
-    return zoom_cubic(images, full)[:, None], zoom_nearest(labels, of_logits, through=full).long()
+    full, wanted = (config.image_size,) * 2, (label_size or config.logits_size,) * 2
+    return zoom_cubic(images, full)[:, None], zoom_nearest(labels, wanted, through=full).long()

@@ -23,12 +23,12 @@ class Part:
 
     Attributes:
         images: [b, 1, S, S].
-        low_res_labels: [b, L, L], at the size of the network's logits.
+        labels: [b, L, L], at the size at which the loss compares.
         share: of the step's slices, how many are in this part, counting all ranks.
     """
 
     images: Tensor
-    low_res_labels: Tensor
+    labels: Tensor
     share: float
 
 
@@ -72,9 +72,10 @@ class Batches:
         device: torch.device,
         rank: int = 0,
         world_size: int = 1,
+        label_size: int | None = None,
     ) -> None:
         self._held = HeldSlices(slices, device)
-        self._config = config
+        self._config, self._label_size = config, label_size
         self._augmentation = augmentation
         self._batch_size = batch_size
         self._seed = seed
@@ -101,7 +102,8 @@ class Batches:
             lo, hi = of_ranks[self._rank][part : part + 2]
             images, labels = self._augmentation.apply(*self._held.take(indices[lo:hi]), drawn[lo:hi])
             size = sum(cuts[part + 1] - cuts[part] for cuts in of_ranks)
-            parts.append(Part(*to_network_size(images, labels, self._config), share=size / len(indices)))
+            resized = to_network_size(images, labels, self._config, self._label_size)
+            parts.append(Part(*resized, share=size / len(indices)))
         return parts
 
     def _indices(self, step: int) -> np.ndarray:

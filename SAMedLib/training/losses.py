@@ -1,4 +1,4 @@
-"""The training loss (paper, equation 4): cross entropy and Dice on the low-resolution logits."""
+"""The training loss (paper, equation 4): cross entropy and Dice, as published on the low-resolution logits."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from torch import Tensor
 _SMOOTH = 1e-5
 
 
-def samed_loss(
-    low_res_logits: Tensor, low_res_labels: Tensor, dice_weight: float = 0.8
-) -> tuple[Tensor, Tensor, Tensor]:
+def samed_loss(logits: Tensor, labels: Tensor, dice_weight: float = 0.8) -> tuple[Tensor, Tensor, Tensor]:
     """(1 - dice_weight) * cross entropy + dice_weight * Dice loss, over the batch of all ranks together.
 
     Dice is one number per class for the whole batch, with squared sums in the denominator and the background as a
@@ -21,15 +19,14 @@ def samed_loss(
     the gradients of the global batch. Every rank must call it.
 
     Args:
-        low_res_logits: [B, K, h, w], any floating type; computed in float32.
-        low_res_labels: [B, h, w] class numbers, any integer type.
+        logits: [B, K, h, w], any floating type; computed in float32.
+        labels: [B, h, w] class numbers, any integer type.
         dice_weight: share of the Dice term.
 
     Returns:
         total, cross entropy and Dice loss: scalars.
     """
-    logits = low_res_logits.float()
-    labels = low_res_labels.long()
+    logits, labels = logits.float(), labels.long()
     classes = logits.shape[1]
     log_probabilities = F.log_softmax(logits, dim=1)
     probabilities = log_probabilities.exp()

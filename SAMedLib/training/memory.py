@@ -14,21 +14,25 @@ from SAMedLib.training.dry_run import saved_for_backward
 
 _SHARE = 0.7  # of free memory, for the activations of a step
 _UNKNOWN = 8 << 30
+_LOSS_BYTES = 24  # per class and pixel: three float32 that the loss keeps, and as many that come and go
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # malloc.h
 
 
-def parts_that_fit(config: NetworkConfig, slices: int, device: torch.device, mixed: bool) -> int:
+def parts_that_fit(
+    config: NetworkConfig, slices: int, device: torch.device, mixed: bool, label_size: int | None = None
+) -> int:
     """Parts in which `slices` slices have to be computed, so that a step's activations fit into free memory.
 
     Args:
         slices: of one process.
         mixed: whether most activations take two bytes instead of four.
+        label_size: side at which the loss compares, if it is not that of the logits.
     """
-    fitting = int(_SHARE * free_memory(device) / activation_bytes(config, mixed))
+    fitting = int(_SHARE * free_memory(device) / activation_bytes(config, mixed, label_size))
     return -(-slices // max(fitting, 1))
 
 
-def activation_bytes(config: NetworkConfig, mixed: bool) -> int:
+def activation_bytes(config: NetworkConfig, mixed: bool, label_size: int | None = None) -> int:
     """Memory that the backward pass of one slice needs.
 
     Of a SAMed, fitted to what was measured per slice on the CPU (MB, fp32 and mixed): tiny 50 and 34, ViT-B at 512
@@ -43,7 +47,8 @@ def activation_bytes(config: NetworkConfig, mixed: bool) -> int:
         numbers = _numbers_of_samed(config)
     else:
         numbers = 1.5 * saved_for_backward(config) / 4
-    return int(numbers * (2.8 if mixed else 4.0))
+    enlarged = config.num_classes * max(0, (label_size or 0) ** 2 - config.logits_size**2)
+    return int(numbers * (2.8 if mixed else 4.0)) + _LOSS_BYTES * enlarged
 
 
 def _numbers_of_samed(config: SAMedConfig) -> int:

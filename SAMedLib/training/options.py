@@ -9,7 +9,7 @@ from pathlib import Path
 
 from SAMedLib.errors import SAMedError
 from SAMedLib.model.config import DECODER_TUNING, ENCODER_TUNING
-from SAMedLib.model.networks import NETWORKS
+from SAMedLib.model.networks import NETWORKS, NetworkConfig
 from SAMedLib.training.schedule import POWERS
 
 PRECISIONS = {"fp32": "32-true", "bf16-mixed": "bf16-mixed", "fp16-mixed": "16-mixed"}  # ours: Lightning Fabric's
@@ -20,6 +20,7 @@ CHOICES = {
     "decoder_tuning": DECODER_TUNING,
     "schedule": tuple(POWERS),
     "optimizer": ("adamw", "sgd"),
+    "loss_at": ("logits", "image"),
     "augmentation": ("published", "strong", "none"),
     "precision": ("auto", *PRECISIONS),
 }
@@ -66,6 +67,8 @@ class TrainingOptions:
         optimizer: "adamw" (betas 0.9, 0.999) or "sgd" (momentum 0.9).
         weight_decay: None: 0.1 for adamw, 1e-4 for sgd.
         dice_weight: share of Dice in the loss.
+        loss_at: where prediction and labels are compared: at the size of the logits, as published, or at the image's,
+            with the logits enlarged as for a prediction; then borders between the logits' pixels are learned too.
         augmentation: "published", "strong" or "none".
         clip: largest gradient norm, None to leave gradients alone.
         ema: decay of a running mean of the weights, which then is what is validated and saved; None for no mean.
@@ -104,6 +107,7 @@ class TrainingOptions:
     optimizer: str = "adamw"
     weight_decay: float | None = None
     dice_weight: float = 0.8
+    loss_at: str = "logits"
     augmentation: str = "published"
     clip: float | None = None
     ema: float | None = None
@@ -153,6 +157,10 @@ class TrainingOptions:
             raise SAMedError("--val-data and --val-cases say two things; give one of them.")
         if self.init == "scratch" and (self.start or self.base):
             raise SAMedError("--init scratch takes no weights; leave out --start and --base.")
+
+    def label_size(self, config: NetworkConfig) -> int:
+        """Side at which the loss compares."""
+        return config.image_size if self.loss_at == "image" else config.logits_size
 
     def to_json(self) -> dict:
         return dataclasses.asdict(self)

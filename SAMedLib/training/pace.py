@@ -71,7 +71,9 @@ def memory_bytes(prepared: Prepared) -> int:
     weights = sum(p.numel() * p.element_size() for p in prepared.model.parameters())
     trained = sum(p.numel() for p in prepared.model.parameters() if p.requires_grad)
     at_once = -(-prepared.options.batch_size // prepared.fabric.world_size // prepared.parts)
-    return data + weights + 12 * trained + activation_bytes(prepared.model.config, prepared.mixed) * at_once
+    config = prepared.model.config
+    activations = activation_bytes(config, prepared.mixed, prepared.options.label_size(config))
+    return data + weights + 12 * trained + activations * at_once
 
 
 def _measure_pieces(trainer: Trainer, prepared: Prepared, report: Reporter) -> tuple[float, float]:

@@ -92,7 +92,7 @@ def prepare(options: TrainingOptions, report: Reporter = SILENT) -> Prepared:
     parts = options.accumulate
     if parts is None:
         mine = -(-options.batch_size // fabric.world_size)
-        parts = parts_that_fit(model.config, mine, fabric.device, is_mixed(fabric))
+        parts = parts_that_fit(model.config, mine, fabric.device, is_mixed(fabric), options.label_size(model.config))
         if parts > 1:
             remarks.append(
                 f"The memory does not hold a batch: each step is computed in {parts} parts (see --accumulate)."
@@ -131,6 +131,7 @@ def make_batches(fabric: Fabric, model: SAMed, slices: SliceSet, options: Traini
         fabric.device,
         fabric.global_rank,
         fabric.world_size,
+        options.label_size(model.config),
     )
 
 

@@ -67,7 +67,7 @@ class Trainer:
         self._fabric, self.model, self._batches = fabric, model.train(), batches
         self._options, self._times, self._parts = options, times, parts
         self._validator, self._records, self._report = validator, records, report
-        self._network, self._optimizer = fabric.setup(_ForLoss(model), make_optimizer(model, options))
+        self._network, self._optimizer = fabric.setup(_ForLoss(model, options.loss_at), make_optimizer(model, options))
         self._average = WeightAverage(model, options.ema) if options.ema else None
         self.step = 0  # steps done
         self._closed_at = 0  # the step whose end-of-epoch work is done
@@ -130,7 +130,7 @@ class Trainer:
     def _backward(self, part: Part) -> Tensor:
         """Add a part's gradients; its share of the three losses."""
         logits = self._network(part.images)
-        losses = torch.stack(samed_loss(logits, part.low_res_labels, self._options.dice_weight)) * part.share
+        losses = torch.stack(samed_loss(logits, part.labels, self._options.dice_weight)) * part.share
         if not losses[0].isfinite():
             raise SAMedError(
                 f"The loss is not a number at step {self.step + 1}; start again with a --lr below "
@@ -269,12 +269,13 @@ class Trainer:
 class _ForLoss(nn.Module):
     """The part of the network that the loss sees, as a module's forward, which precision and DDP wrap."""
 
-    def __init__(self, model: Network) -> None:
+    def __init__(self, model: Network, loss_at: str) -> None:
         super().__init__()
-        self.model = model
+        self.model, self._at_image = model, loss_at == "image"
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.model.low_res_logits(images)
+        logits = self.model.low_res_logits(images)
+        return self.model.masks(logits) if self._at_image else logits
 
 
 def make_optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:

@@ -119,6 +119,12 @@ def courseSettings() -> list[Setting]:
             _("5/4 of the epochs"),
             example="200",
         ),
+        Setting(
+            "loss_at",
+            _("Compare at"),
+            _("logits: the network's coarse grid, as published. image: its picture; finer borders, a slower step."),
+            "choice",
+        ),
         Setting("dice_weight", _("Dice weight"), _("Share of Dice in the loss; the rest is cross entropy."), "number"),
         Setting("clip", _("Gradient limit"), _("Largest norm of the gradients."), "number", _("none"), example="1"),
         Setting(

@@ -269,7 +269,7 @@ def test_ranks_together_see_what_one_process_sees(small, kind):
         (whole,) = alone.parts(step, 1)
         shared = [part for rank in (0, 1) for part in batches(rank, 2).parts(step, 2)]
         torch.testing.assert_close(torch.cat([part.images for part in shared]), whole.images)
-        assert torch.equal(torch.cat([part.low_res_labels for part in shared]), whole.low_res_labels)
+        assert torch.equal(torch.cat([part.labels for part in shared]), whole.labels)
 
 
 def test_every_slice_is_used_once_an_epoch_in_an_order_that_changes(small):
