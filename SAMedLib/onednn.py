@@ -1,7 +1,7 @@
-"""Products of float32 matrices by oneDNN on a CPU.
+"""Products of matrices by oneDNN on a CPU.
 
-PyTorch gives them to MKL, which is half as fast on AMD processors with AVX-512: 107 against 222 GFLOP/s of one thread
-for the layers of ViT-B.
+PyTorch gives those of float32 to MKL, which is half as fast on AMD processors with AVX-512: 107 against 222 GFLOP/s of
+one thread for the layers of ViT-B.
 """
 
 from __future__ import annotations
@@ -23,6 +23,14 @@ def multiplies_with_onednn() -> bool:
         return torch.equal(product, torch.full((4, 8), 2.0))
     except (AttributeError, RuntimeError, TypeError):  # the operation is PyTorch's own and not documented
         return False
+
+
+def has_bfloat16() -> bool:
+    """Whether this CPU has instructions for bfloat16. Without, PyTorch emulates it, many times slower than float32."""
+    try:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    except (AttributeError, RuntimeError):  # a PyTorch that does not tell
+        return True
 
 
 def multiply(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

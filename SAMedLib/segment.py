@@ -90,6 +90,7 @@ def _work(args: argparse.Namespace, report: Reporter) -> None:
     from SAMedLib.inference import Segmenter
     from SAMedLib.inference.cases import find_cases
     from SAMedLib.inference.cohort import has_partners
+    from SAMedLib.inference.devices import precision_remark
     from SAMedLib.inference.pipeline import Choices
     from SAMedLib.inference.tables import check_table_path
     from SAMedLib.model import load_model
@@ -112,6 +113,8 @@ def _work(args: argparse.Namespace, report: Reporter) -> None:
     segmenter = Segmenter(
         model, args.device, args.precision, args.batch_size, args.tta, stride=args.stride, spare_memory=True
     )
+    if remark := precision_remark(args.precision, segmenter.device):
+        report.note(remark)
     report.progress("loading the model", 1, 1)
     choices = Choices(_model_name(args.model), args.organs, args.keep_largest, args.series, args.frame)
     if into_folder:

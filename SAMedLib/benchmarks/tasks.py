@@ -30,6 +30,7 @@ from SAMedLib.inference import Segmenter
 from SAMedLib.inference.devices import default_batch_size
 from SAMedLib.inference.packed_linear import multiplies
 from SAMedLib.model import SAMed, SAMedConfig
+from SAMedLib.onednn import has_bfloat16
 from SAMedLib.organs import SYNAPSE
 from SAMedLib.training.batches import Batches
 from SAMedLib.training.fabric import make_fabric
@@ -74,7 +75,8 @@ class Setting:
     def precisions(self) -> tuple[str, ...]:
         if self.device.type == "cpu" and multiplies(torch.int8):
             return ("fp32", "bf16", "int8")
-        return ("fp32",) if self.device.type == "mps" else ("fp32", "bf16")
+        slow = self.device.type == "mps" or (self.device.type == "cpu" and not has_bfloat16())
+        return ("fp32",) if slow else ("fp32", "bf16")
 
     @property
     def warm_up(self) -> int:

@@ -128,6 +128,7 @@ class _Scorer:
     def add_model(self, named: NamedModel) -> None:
         from SAMedLib.evaluation.predicted import case_names, has_spacing, predict_cases
         from SAMedLib.inference import Segmenter
+        from SAMedLib.inference.devices import precision_remark
         from SAMedLib.model import load_model
         from SAMedLib.model.load import assumed_sizes
 
@@ -144,6 +145,9 @@ class _Scorer:
             self._statements.append(assumed)
         label_set = self._settle(model.metadata.label_set)
         segmenter = Segmenter(model, options.device, options.precision, options.batch_size, options.tta)
+        remark = precision_remark(options.precision, segmenter.device)
+        if remark and remark not in self._statements:
+            self._statements.append(remark)
         cases = predict_cases(segmenter, options.data, label_set, self._mapping, self._report)
         self._score(named.name, cases, total)
 

@@ -7,6 +7,7 @@ import os
 import torch
 
 from SAMedLib.errors import SAMedError
+from SAMedLib.onednn import has_bfloat16
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.int8}
@@ -40,6 +41,7 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
     """What the network's large matrices are multiplied in: float32, bfloat16, or int8.
 
     "auto" is bfloat16 on GPUs that compute in it, float32 elsewhere: on the CPU exactness comes first.
+    "bf16" is float32 on a CPU without bfloat16 instructions; see precision_remark.
 
     Raises:
         SAMedError: if the precision is unknown, or the device cannot do it.
@@ -54,7 +56,14 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
         raise SAMedError("bf16 needs a CUDA GPU or the CPU; use --precision fp32 on MPS.")
     if precision == "int8" and device.type != "cpu":
         raise SAMedError("int8 is for the CPU; use --device cpu, or another --precision.")
-    return PRECISIONS[precision]
+    return torch.float32 if _would_be_emulated(precision, device) else PRECISIONS[precision]
+
+
+def precision_remark(precision: str, device: torch.device) -> str | None:
+    """What to tell the user where choose_dtype takes another precision than was asked for."""
+    if not _would_be_emulated(precision, device):
+        return None
+    return "This CPU has no bfloat16 instructions and would be many times slower with bf16: computing in fp32."
 
 
 def default_batch_size(device: torch.device, image_size: int) -> int:
@@ -69,6 +78,10 @@ def free_memory(device: torch.device) -> None:
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
+
+
+def _would_be_emulated(precision: str, device: torch.device) -> bool:
+    return precision == "bf16" and device.type == "cpu" and not has_bfloat16()
 
 
 def _computes_in_bf16(device: torch.device) -> bool:

@@ -11,6 +11,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from SAMedLib.onednn import has_bfloat16
+
 _LARGEST = 127  # of the numbers that int8 is used for; -128 is left out
 _ZERO = 128  # of uint8, which oneDNN wants of what is multiplied by int8 weights: it has no fast kernel for int8
 
@@ -101,7 +103,7 @@ def _as_uint8(rows: Tensor, factor: Tensor | float) -> Tensor:
 
 
 def _multiplies_floats(dtype: torch.dtype) -> bool:
-    if dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if dtype == torch.bfloat16 and not has_bfloat16():
         return False
     with torch.inference_mode():
         linear = PackedLinear(torch.eye(16), torch.ones(16), 4, dtype)

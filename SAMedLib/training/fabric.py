@@ -10,6 +10,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
 
 from SAMedLib.errors import SAMedError
+from SAMedLib.onednn import has_bfloat16
 from SAMedLib.training.options import PRECISIONS
 
 
@@ -18,7 +19,7 @@ def make_fabric(device: str = "auto", precision: str = "auto") -> Fabric:
 
     Args:
         device: auto, cpu, cuda, cuda:N or mps.
-        precision: fp32, bf16-mixed, fp16-mixed or auto.
+        precision: fp32, bf16-mixed, fp16-mixed or auto. bf16-mixed is fp32 on a CPU without bfloat16 instructions.
 
     Raises:
         SAMedError: if the device is not there, or cannot compute in that precision.
@@ -59,11 +60,18 @@ def _device(name: str) -> tuple[str, int | None]:
     return kind, int(index) if index else None
 
 
+def is_emulated(precision: str, kind: str) -> bool:
+    """Whether the processor computes in fp32 instead, as it would be many times slower in what was asked for."""
+    return precision == "bf16-mixed" and kind == "cpu" and not has_bfloat16()
+
+
 def _precision(name: str, kind: str) -> str:
     if name == "auto":
         name = "bf16-mixed" if kind == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
     if name not in PRECISIONS:
         raise SAMedError(f"There is no precision called {name!r}; choose auto, {', '.join(PRECISIONS)}.")
+    if is_emulated(name, kind):
+        name = "fp32"
     if name == "fp16-mixed" and kind != "cuda":
         raise SAMedError("--precision fp16-mixed needs a CUDA device; use bf16-mixed or fp32.")
     return PRECISIONS[name]

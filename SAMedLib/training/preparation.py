@@ -16,7 +16,7 @@ from SAMedLib.errors import SAMedError
 from SAMedLib.events import SILENT, Reporter
 from SAMedLib.model import ModelMetadata, SAMed
 from SAMedLib.training.batches import Batches
-from SAMedLib.training.fabric import make_fabric
+from SAMedLib.training.fabric import is_emulated, make_fabric
 from SAMedLib.training.memory import parts_that_fit
 from SAMedLib.training.options import Timetable, TrainingOptions, timetable
 from SAMedLib.training.records import Records
@@ -89,6 +89,8 @@ def prepare(options: TrainingOptions, report: Reporter = SILENT) -> Prepared:
     model, remarks = start.build(training.label_set)
     batches = make_batches(fabric, model, training, options)
     times = timetable(options, batches.steps_per_epoch)
+    if is_emulated(options.precision, fabric.device.type):
+        remarks.append("This CPU has no bfloat16 instructions: it computes in fp32, which is many times faster here.")
     parts = options.accumulate
     if parts is None:
         mine = -(-options.batch_size // fabric.world_size)

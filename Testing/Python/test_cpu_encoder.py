@@ -19,7 +19,7 @@ from SAMedLib.evaluation import evaluate_case
 from SAMedLib.imaging.volume import window
 from SAMedLib.inference import Segmenter
 from SAMedLib.inference.cpu_encoder import prepare_for_cpu
-from SAMedLib.inference.devices import choose_dtype
+from SAMedLib.inference.devices import choose_dtype, precision_remark
 from SAMedLib.inference.packed_linear import QuantizedLinear, multiplies
 from SAMedLib.model import EncoderConfig, SAMed, cpu_attention, load_model
 from SAMedLib.model.build import build_network
@@ -165,6 +165,17 @@ def test_int8_that_cannot_be_had_is_refused_in_a_sentence(small_config, monkeypa
         Segmenter(network(small_config), "cpu", "int8")
     with pytest.raises(SAMedError, match="int8 is for the CPU"):
         choose_dtype("int8", torch.device("cuda"))
+
+
+def test_bf16_that_would_be_emulated_is_float32_and_said(small_config, monkeypatch):
+    cpu = torch.device("cpu")
+    for there, dtype in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr("SAMedLib.inference.devices.has_bfloat16", lambda there=there: there)
+        assert choose_dtype("bf16", cpu) == dtype
+        assert (precision_remark("bf16", cpu) is None) == there
+    assert precision_remark("fp32", cpu) is None
+    assert Segmenter(network(small_config), "cpu", "bf16").dtype == torch.float32
+    assert choose_dtype("bf16", torch.device("cuda")) == torch.bfloat16
 
 
 @pytest.mark.parametrize(("precision", "most_rms", "most_dice"), [("bf16", 0.01, 0.005), ("int8", 0.03, 0.01)])

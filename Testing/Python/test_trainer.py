@@ -19,12 +19,14 @@ from SAMedLib.data.slices import SliceSet
 from SAMedLib.errors import Cancelled, SAMedError
 from SAMedLib.events import Reporter
 from SAMedLib.model import DecoderConfig, EncoderConfig, SAMed, SAMedConfig, load_model
+from SAMedLib.onednn import has_bfloat16
 from SAMedLib.organs import LabelSet
 from SAMedLib.training import RunFolder, TrainingOptions, resume, train
 from SAMedLib.training.batches import Batches, Part
 from SAMedLib.training.fabric import make_fabric
 from SAMedLib.training.memory import parts_that_fit
 from SAMedLib.training.options import Timetable, timetable
+from SAMedLib.training.preparation import is_mixed, prepare
 from SAMedLib.training.trainer import Trainer
 from SAMedLib.training.validation import Validator, split_cases
 from training_data import SHAPES, write_network, write_shapes
@@ -223,6 +225,7 @@ def test_parts_of_a_step_add_up_to_the_cross_entropy_of_the_whole(small, tmp_pat
         torch.testing.assert_close(tensor, weights(parts)[name], atol=2e-4, rtol=0)
 
 
+@pytest.mark.skipif(not has_bfloat16(), reason="this CPU has no bfloat16")
 def test_bfloat16_changes_the_losses_a_little_and_keeps_weights_in_float32(small, tmp_path):
     options = dataclasses.replace(small, epochs=1)
     exact, rounded = (
@@ -233,6 +236,15 @@ def test_bfloat16_changes_the_losses_a_little_and_keeps_weights_in_float32(small
     assert a != b
     assert a == pytest.approx(b, rel=0.02)
     assert {tensor.dtype for tensor in weights(rounded).values()} == {torch.float32}
+
+
+def test_bfloat16_that_would_be_emulated_is_fp32_and_said(small, monkeypatch):
+    options = dataclasses.replace(small, precision="bf16-mixed")
+    for there in (True, False):
+        monkeypatch.setattr("SAMedLib.training.fabric.has_bfloat16", lambda there=there: there)
+        prepared = prepare(options)
+        assert is_mixed(prepared.fabric) == there
+        assert any("no bfloat16" in remark for remark in prepared.remarks) != there
 
 
 def test_gradients_are_clipped_on_request(small, tmp_path):
