@@ -272,6 +272,7 @@ set(SAMedLib_SCRIPTS
   SAMedLib/web/extra.py
   SAMedLib/web/guard.py
   SAMedLib/web/host.py
+  SAMedLib/web/leaving.py
   SAMedLib/web/listening.py
   SAMedLib/web/organ_table.py
   SAMedLib/web/own_voxels.py

@@ -12,6 +12,7 @@ from typing import Any
 from SAMedLib.imaging.volume import Volume
 from SAMedLib.web import page
 from SAMedLib.web.guard import Guard
+from SAMedLib.web.leaving import expect_pages_to_close
 from SAMedLib.web.listening import cannot_listen, until_unwanted
 from SAMedLib.web.private_folder import PrivateFolder
 from SAMedLib.web.routes import Routes
@@ -58,6 +59,7 @@ async def serve(
     from trame.app import get_server
 
     _keep_frameworks_from_guessing()
+    expect_pages_to_close()
     server = get_server("samed-web")
     server.enable_module(page.scripts())
     from SAMedLib.web.scan import add_scan

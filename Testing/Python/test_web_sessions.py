@@ -114,6 +114,29 @@ def test_a_door_that_is_killed_takes_its_sessions_along(browser, server):
         wait_until(lambda: list(server.temporary.iterdir()) == [])
 
 
+def test_a_tab_that_closes_while_the_server_sends_is_no_error(tmp_path):
+    import msgpack
+    from aiohttp import ClientSession, CookieJar
+    from wslink.chunking import generate_chunks
+
+    async def ask_and_leave(address):
+        async with ClientSession(cookie_jar=CookieJar(unsafe=True)) as tab:
+            await (await tab.get(address)).read()
+            socket = await tab.ws_connect(address.split("?")[0] + "ws")
+            for number in range(300):
+                hello = {"method": "wslink.hello", "args": [{"secret": "wslink-secret"}]}
+                (message,) = generate_chunks(msgpack.packb({"wslink": "1.0", "id": f"system:c0:{number}", **hello}), 0)
+                await socket.send_bytes(message)
+            socket._response.connection.transport.abort()
+            await asyncio.sleep(0.5)
+
+    with running(tmp_path / "temporary") as server:
+        with ThreadPoolExecutor(1) as elsewhere:  # the browser's event loop is in this thread
+            elsewhere.submit(asyncio.run, ask_and_leave(server.address)).result()
+        assert server.stop() == 0
+        assert "Traceback" not in server.said
+
+
 def test_a_scan_that_cannot_be_read_is_told_at_the_start(tmp_path, capfd):
     from SAMedLib.web.__main__ import main
 
