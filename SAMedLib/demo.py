@@ -37,15 +37,14 @@ def work(args: argparse.Namespace, report: Reporter) -> None:
     from SAMedLib.inference.pipeline import Choices, Outputs, notice, segment_file
     from SAMedLib.model import load_model
 
+    segmenter = Segmenter(load_model(args.model), device=args.device)
+    metadata = segmenter.model.metadata
     report.progress("making a phantom", 0, 1)
     phantom = make_phantom(args.seed, phase=args.phase, coverage="full", spacing=(1.6, 1.6, 4.0), in_plane=256)
     geometry = phantom.volume.geometry
     with write_then_rename(args.output / "ct.nii.gz") as temporary:
         write_array(temporary, phantom.volume.array, geometry)
     report.progress("making a phantom", 1, 1)
-
-    segmenter = Segmenter(load_model(args.model), device=args.device)
-    metadata = segmenter.model.metadata
     outputs = Outputs(labels=args.output / "organs.seg.nrrd", overview=args.output / "overview.png")
     segment_file(segmenter, args.output / "ct.nii.gz", outputs, Choices(model=args.model), report)
     write_labels(args.output / "reference.seg.nrrd", phantom.labels, geometry, metadata.label_set)
