@@ -12,6 +12,7 @@ class Cancelled(Exception):
 
 
 # CUDA and MPS; PyTorch on the CPU of POSIX systems and of Windows; cuBLAS and cuDNN; ITK, C++, Python's threads, oneDNN
+# and libraries that are loaded
 _NO_MEMORY = (
     "out of memory",
     "can't allocate memory",
@@ -22,6 +23,8 @@ _NO_MEMORY = (
     "bad_alloc",
     "can't start new thread",
     "could not create a primitive",
+    "failed to map segment",
+    "cannot allocate memory",
 )
 
 
@@ -29,4 +32,4 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that the device, or the machine, has no memory left."""
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _NO_MEMORY)
+    return isinstance(error, (RuntimeError, ImportError)) and any(words in str(error).lower() for words in _NO_MEMORY)
