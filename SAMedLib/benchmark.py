@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from SAMedLib.command import make_parser, run
+from SAMedLib.command import count, make_parser, run
 from SAMedLib.errors import SAMedError, is_out_of_memory
 from SAMedLib.events import Reporter
 from SAMedLib.files import check_writable, write_then_rename
@@ -31,11 +31,11 @@ def parser() -> argparse.ArgumentParser:
         "--size", choices=("vit_b", "vit_l", "vit_h", "tiny"), help="of the network; vit_b, or tiny with --quick"
     )
     options.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-    options.add_argument("--threads", type=_positive, metavar="N", help="of the CPU; PyTorch's choice by itself")
-    options.add_argument("--rounds", type=_positive, metavar="N", help="of each task; what suits each by itself")
-    options.add_argument("--batch-size", type=_positive, metavar="N", help="slices at once for ours, as samed segment")
+    options.add_argument("--threads", type=count, metavar="N", help="of the CPU; PyTorch's choice by itself")
+    options.add_argument("--rounds", type=count, metavar="N", help="of each task; what suits each by itself")
+    options.add_argument("--batch-size", type=count, metavar="N", help="slices at once for ours, as samed segment")
     options.add_argument(
-        "--training-batch", type=_positive, metavar="N", help="slices of a training step; 2 on a CPU, 12 on a GPU"
+        "--training-batch", type=count, metavar="N", help="slices of a training step; 2 on a CPU, 12 on a GPU"
     )
     options.add_argument("--keep-memory", action="store_true", help="malloc keeps freed memory, for both (Linux)")
     options.add_argument("--chart", type=Path, metavar="PATH", help="a bar chart as .png")
@@ -50,14 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _tasks(text: str) -> tuple[str, ...]:
     names = {name.strip() for name in text.split(",")}
     if not names <= set(TASKS):
-        raise argparse.ArgumentTypeError(f"choose from {', '.join(TASKS)}")
+        raise argparse.ArgumentTypeError(f"expected some of {', '.join(TASKS)}, not {text[:40]!r}")
     return tuple(task for task in TASKS if task in names)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1")
-    return int(text)
 
 
 def _work(args: argparse.Namespace, report: Reporter) -> None:

@@ -20,6 +20,7 @@ from SAMedLib.failures import sentence_of
 
 DONE, FAILED, CANCELLED = 0, 1, 130
 _LARGEST_BATCH = 4096
+_LARGEST_COUNT = 1_000_000
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -41,8 +42,17 @@ def make_parser(command: str, description: str) -> argparse.ArgumentParser:
 
 def batch_size(text: str) -> int:
     """For --batch-size: a number of slices."""
-    if not (text.isdecimal() and 1 <= int(text) <= _LARGEST_BATCH):
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 to {_LARGEST_BATCH}, not {text[:40]!r}")
+    return _whole_number(text, _LARGEST_BATCH)
+
+
+def count(text: str) -> int:
+    """For an option that counts something and cannot be 0."""
+    return _whole_number(text, _LARGEST_COUNT)
+
+
+def _whole_number(text: str, most: int) -> int:
+    if not (text.isdecimal() and 1 <= int(text) <= most):
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 to {most}, not {text[:40]!r}")
     return int(text)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from SAMedLib.command import make_parser, run
+from SAMedLib.command import count, make_parser, run
 from SAMedLib.durations import in_words
 from SAMedLib.errors import SAMedError
 from SAMedLib.events import Reporter
@@ -24,18 +24,12 @@ def parser() -> argparse.ArgumentParser:
     options = make_parser("devices", "Where a model can run on this computer, and how long it takes there.")
     options.add_argument("--model", default="tiny", metavar="NAME_OR_PATH", help="the model that is measured")
     options.add_argument("--base", metavar="NAME_OR_PATH", help="SAM weights that the model builds on, if not its own")
-    options.add_argument("--slices", type=_positive, default=150, metavar="N", help="of the scan to estimate for")
+    options.add_argument("--slices", type=count, default=150, metavar="N", help="of the scan to estimate for")
     return options
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     return run(parser(), _work, argv)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of slices")
-    return int(text)
 
 
 def _work(args: argparse.Namespace, report: Reporter) -> None:

@@ -85,7 +85,7 @@ def work(args: argparse.Namespace, report: Reporter) -> None:
 def _check_outputs(args: argparse.Namespace) -> None:
     """Before the work: the reports can be written, and not over an input."""
     if args.pictures < 0:
-        raise SAMedError(f"--pictures is {args.pictures}; it cannot be negative.")
+        raise SAMedError(f"--pictures is {args.pictures}; it cannot be negative, so give 0 or more.")
     inputs = [Path(args.labels)] if args.labels else []
     inputs += [folder / "dataset.json" for folder in (args.data, args.references) if folder]
     for kind in ("csv", "json", "html"):

@@ -25,8 +25,9 @@ def check_whole(part: str, config: object, **least: int) -> None:
         if not isinstance(value, int) or value < smallest:
             raise SAMedError(f"{part}'s {name} is {value!r}; it must be a whole number of at least {smallest}.")
         # a damaged file must not fill the memory before its tensors are found not to fit
-        if value > (_DEEPEST if name == "depth" else _WIDEST):
-            raise SAMedError(f"{part}'s {name} is {value}, more than any network has; get the file again.")
+        most = _DEEPEST if name == "depth" else _WIDEST
+        if value > most:
+            raise SAMedError(f"{part}'s {name} is {value}; it must be at most {most}, more than any network has.")
 
 
 def check_choice(config: object, name: str, choices: Sequence[str]) -> None:

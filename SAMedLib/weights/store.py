@@ -184,7 +184,7 @@ class Store:
             name = self.registry.models[name].adapter
         entry = self.registry.find_file(name)
         if entry and entry.packaged:
-            raise SAMedError(f"{name} is a part of this installation and stays.")
+            raise SAMedError(f"{name} is a part of this installation and stays; name another to remove.")
         own = self.own_models()
         path = (
             self.path_of(entry) if entry else own.get(name) or next((p for p in own.values() if p.name == name), None)

@@ -64,7 +64,7 @@ def test_no_slices_are_a_wrong_argument(capfd):
     with pytest.raises(SystemExit) as end:
         main(["--slices", "0"])
     assert end.value.code == 2
-    assert "'0' is not a number of slices" in capfd.readouterr().err
+    assert "expected a whole number" in capfd.readouterr().err
 
 
 def test_it_is_among_the_commands_and_its_help_needs_no_torch():

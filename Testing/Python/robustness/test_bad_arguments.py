@@ -52,6 +52,44 @@ WRONG = [
     ("evaluate", ["--predictions", "SCAN", "--references", "SCAN", "--json", "OUT/r.txt"], "r.txt"),
     ("evaluate", ["--predictions", "SCAN", "--references", "SCAN", "--protocol", "best"], "best"),
     ("evaluate", ["--predictions", "SCAN", "--references", "SCAN"], "scan.nrrd"),
+    ("evaluate", ["--model", "no-such-model", "--data", "DATA"], "no-such-model"),
+    ("evaluate", ["--model", "tiny", "--data", "gone"], "gone"),
+    ("evaluate", ["--model", "tiny"], "--data"),
+    ("evaluate", ["--model", "tiny", "--data", "DATA", "--precision", "fp8"], "fp8"),
+    ("evaluate", ["--model", "tiny", "--data", "DATA", "--device", "abacus"], "abacus"),
+    ("evaluate", ["--model", "tiny", "--data", "DATA", "--batch-size", "0"], "0"),
+    *(
+        ("evaluate", ["--predictions", "SCAN", "--references", "SCAN", *arguments], names)
+        for arguments, names in (
+            (["--tolerance", "-1"], "-1"), (["--tolerance", "nan"], "nan"), (["--tolerance", "wide"], "wide"),
+            (["--engine", "steam"], "steam"), (["--map", "1"], "1"), (["--csv", "OUT/t.doc"], "t.doc"),
+            (["--html", "OUT/t.pdf"], "t.pdf"), (["--pictures", "-1"], "-1"),
+            (["--pictures", "x"], "x"), (["--names", "a,b,c"], "--names"),
+        )
+    ),
+    ("experiment", [], "RECIPE"),
+    ("experiment", ["gone.json", "--data", "DATA", "--output", "OUT/x"], "gone.json"),
+    ("experiment", ["SCAN", "--data", "DATA", "--output", "OUT/x"], "scan.nrrd"),
+    ("experiment", ["gone.json", "--output", "OUT/x"], "--data"),
+    ("devices", ["--slices", "0"], "0"),
+    ("devices", ["--slices", "x"], "x"),
+    ("devices", ["--surprise"], "--surprise"),
+    ("demo", ["-o", "SCAN"], "scan.nrrd"),
+    ("demo", ["-o", "OUT/demo", "--model", "no-such-model"], "no-such-model"),
+    ("demo", ["-o", "OUT/demo", "--seed", "-5"], "-5"),
+    ("demo", ["-o", "OUT/demo", "--seed", "x"], "x"),
+    ("demo", ["-o", "OUT/demo", "--device", "abacus"], "abacus"),
+    ("benchmark", ["--only", "nothing"], "nothing"),
+    ("benchmark", ["--rounds", "0"], "0"),
+    ("benchmark", ["--threads", "x"], "x"),
+    ("benchmark", ["--device", "abacus"], "abacus"),
+    ("benchmark", ["--quick", "--chart", "OUT/c.gif"], "c.gif"),
+    ("benchmark", ["--quick", "--json", "OUT/c.txt"], "c.txt"),
+    *(
+        ("train", ["--data", "DATA", "--output", "OUT/run", *SCRATCH, option, value], value)
+        for option, value in (("--image-size", "1000000"), ("--image-size", "7"), ("--slice-size", "100000"),
+                              ("--slice-size", "0"), ("--rank", "0"), ("--lora-targets", "x"), ("--max-steps", "0"))
+    ),
     ("prepare", [], "KIND"),
     ("prepare", ["synapse", "gone", "-o", "OUT"], "gone"),
     ("prepare", ["segmentations", "gone", "gone", "-o", "OUT"], "gone"),
@@ -60,6 +98,13 @@ WRONG = [
     ("weights", ["import", "gone.pth"], "gone.pth"),
     ("weights", ["download", "gone"], "gone"),
     ("weights", ["dance"], "dance"),
+    ("weights", ["convert", "gone.pth", "OUT/o.safetensors"], "gone.pth"),
+    ("weights", ["convert", "tiny", "OUT/o.txt"], "o.txt"),
+    ("weights", ["convert", "SCAN", "OUT/o.safetensors"], "scan.nrrd"),
+    ("weights", ["import", "SCAN", "--name", "mine"], "scan.nrrd"),
+    ("weights", ["info", "SCAN"], "scan.nrrd"),
+    ("weights", ["remove", "no-such-model"], "no-such-model"),
+    ("weights", ["remove", "tiny"], "tiny"),
 ]  # fmt: skip
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
 import time
 from functools import partial
 
@@ -12,6 +14,7 @@ import pytest
 import kill_jobs
 from killing import bytes_below, children, damaged, run_and_kill, unfinished
 from made_ct import soft_tissue, write_image
+from SAMedLib.data.folders import list_cases
 from SAMedLib.prepare import main as prepare
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no SIGKILL")
@@ -42,6 +45,29 @@ def test_a_second_training_in_one_folder_is_refused_and_harms_nothing(tmp_path, 
         assert set(codes) <= {0, 1}
         assert shared.result() == alone.result()
         tally["faults", "two at once", "survived"] += 2
+
+
+def test_a_worker_that_dies_is_told_and_its_work_is_done_the_next_time(tmp_path, tally, monkeypatch, capfd):
+    arguments = ["phantoms", "-o", str(tmp_path / "data"), "--in-plane", "32", "--slices", "4", "--workers", "2"]
+    tally["faults", "worker killed", "tried"] += 1
+    with monkeypatch.context() as patch:
+        patch.setattr("SAMedLib.events.Reporter.progress", _kill_the_worker_after_the_first)
+        assert prepare([*arguments, "--cases", "12"]) == 1
+    said = capfd.readouterr().err.strip().splitlines()
+    assert "worker process died" in said[-1]
+    assert not any("Traceback" in line for line in said)
+    made = len(list_cases(tmp_path / "data"))
+    assert 1 <= made < 12
+    assert not damaged(tmp_path / "data")
+    assert prepare([*arguments, "--cases", "12"]) == 0
+    assert len(list_cases(tmp_path / "data")) == 12
+    assert not unfinished(tmp_path / "data")
+    tally["faults", "worker killed", "survived"] += 1
+
+
+def _kill_the_worker_after_the_first(reporter, stage, done, total, message="") -> None:
+    for child in multiprocessing.active_children() if done == 1 else ():
+        os.kill(child.pid, signal.SIGKILL)
 
 
 class JumpingClock:

@@ -368,6 +368,7 @@ def strange_volumes() -> list[Bad]:
         Bad("one slice", lambda folder: write_image(folder / "scan.nii.gz", HU[:1])),
         Bad("one DICOM slice", lambda folder: write_dicom_series(folder / "scan", HU[:1], [0.0])),
         Bad("2000 x 2016 pixels", lambda folder: write_image(folder / "scan.mha", np.tile(HU[2:3], (1, 100, 84)))),
+        Bad("4000 x 4000 pixels", lambda folder: write_image(folder / "scan.mha", np.tile(HU[2:4], (1, 200, 167)))),
         Bad("three pixels wide", lambda folder: write_image(folder / "scan.nrrd", HU[:, :3, :3])),
         Bad("letters of other scripts", lambda folder: write_image(folder / "Bauch Müller 腹部.nii.gz", HU)),
         Bad("a folder of other scripts", lambda folder: _series()(folder).rename(folder / "Живот ß")),
