@@ -80,7 +80,8 @@ def _parser() -> argparse.ArgumentParser:
     add(files, "data", "dataset folder", metavar="DIR")
     add(files, "val-data", "dataset folder to validate on", metavar="DIR")
     add(files, "val-cases", "cases to hold out for validation: a number, a fraction, or names", metavar="N|F|NAMES")
-    add(files, "val-every", "epochs between validations", type=int, metavar="N")
+    often = "few enough to take less than 5 %% of the time, but ten in a run"
+    add(files, "val-every", "epochs between validations", default=often, type=int, metavar="N")
     add(files, "save-every-minutes", "how often to save within an epoch", type=float, metavar="MIN")
     add(files, "save-pth", "also write adapters in the published layout", action="store_true")
     add(files, "demonstration", "mark the model as not meant for patients", action="store_true")

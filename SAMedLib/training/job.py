@@ -198,7 +198,8 @@ def _say_plan(report: Reporter, prepared: Prepared, data: dict[str, Any]) -> Non
     counts = ", ".join(f"{name} {count}" for name, count in training["slices_with"].items())
     held_out = "none (hold out cases with --val-cases)"
     if validation:
-        held_out = f"{_count(validation)} ({', '.join(validation['cases'])})"
+        often = "every epoch" if options.val_every == 1 else f"every {options.val_every} epochs"
+        held_out = f"{_count(validation)}, {often} ({', '.join(validation['cases'])})"
     lines = [
         f"Training:   {_count(training)} of {training['slice_size']} pixels",
         f"            slices with {counts}",

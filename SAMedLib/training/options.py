@@ -45,7 +45,7 @@ class TrainingOptions:
         data: dataset folder, prepared Synapse or nnU-Net/MSD layout.
         val_data: dataset folder to validate on, instead of cases held out of `data`.
         val_cases: cases to hold out of `data`: how many, which fraction of them, or names separated by commas.
-        val_every: epochs between validations.
+        val_every: epochs between validations. None: see epochs_between_validations.
         network: samed, or one of MONAI's to put beside it: unet, attention-unet, swin-unetr, unetr. None: that of
             `start`, or samed.
         model_size: vit_b, vit_l, vit_h, tiny, or a JSON file (see network_size). None: that of `start`, or vit_b; for
@@ -83,7 +83,7 @@ class TrainingOptions:
     data: str
     val_data: str | None = None
     val_cases: str = "0"
-    val_every: int = 1
+    val_every: int | None = None
     network: str | None = None
     model_size: str | None = None
     base: str | None = None

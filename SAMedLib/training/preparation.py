@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from SAMedLib.training.options import Timetable, TrainingOptions, timetable
 from SAMedLib.training.records import Records
 from SAMedLib.training.starting_model import starting_point
 from SAMedLib.training.trainer import Trainer
-from SAMedLib.training.validation import Validator, split_cases
+from SAMedLib.training.validation import Validator, epochs_between_validations, split_cases
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,8 @@ def prepare(options: TrainingOptions, report: Reporter = SILENT) -> Prepared:
     training, validation = load_data(options, start.metadata, report)
     model, remarks = start.build(training.label_set)
     batches = make_batches(fabric, model, training, options)
+    if options.val_every is None:
+        options = dataclasses.replace(options, val_every=_val_every(options, training, validation))
     times = timetable(options, batches.steps_per_epoch)
     if is_emulated(options.precision, fabric.device.type):
         remarks.append("This CPU has no bfloat16 instructions: it computes in fp32, which is many times faster here.")
@@ -100,6 +103,12 @@ def prepare(options: TrainingOptions, report: Reporter = SILENT) -> Prepared:
                 f"The memory does not hold a batch: each step is computed in {parts} parts (see --accumulate)."
             )
     return Prepared(options, fabric, model, training, validation, batches, times, parts, start.base, tuple(remarks))
+
+
+def _val_every(options: TrainingOptions, training: SliceSet, validation: SliceSet | None) -> int:
+    if validation is None:
+        return 1
+    return epochs_between_validations(len(training), len(validation), options.epochs)
 
 
 def load_data(options: TrainingOptions, metadata: ModelMetadata, report: Reporter) -> tuple[SliceSet, SliceSet | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,11 @@ from SAMedLib.inference.cpu_encoder import prepare_for_cpu
 from SAMedLib.model.network import Network
 from SAMedLib.organs import LabelSet
 from SAMedLib.training.batches import HeldSlices
+
+# Of a slice in training, by Testing/Benchmarks/validation.py: 0.42 for the embedded model's size on a CPU.
+_SLICE_COST = 0.45
+_HIGHEST_SHARE = 0.05
+_FEWEST = 10
 
 
 def split_cases(names: list[str], held_out: str, seed: int) -> tuple[list[str], list[str]]:
@@ -51,6 +57,17 @@ def split_cases(names: list[str], held_out: str, seed: int) -> tuple[list[str], 
     if not training:
         raise SAMedError(f"--val-cases {held_out} leaves none of the {len(names)} cases to train on; hold out fewer.")
     return training, [name for name in names if name in chosen]
+
+
+def epochs_between_validations(training: int, validation: int, epochs: int) -> int:
+    """How seldom to validate so that it takes less than a twentieth of the training, but ten times in a run.
+
+    Args:
+        training, validation: slices.
+        epochs: of the run.
+    """
+    share = _SLICE_COST * validation / training
+    return max(1, min(math.ceil(share / _HIGHEST_SHARE - 1e-9), epochs // _FEWEST))
 
 
 @dataclass(frozen=True)

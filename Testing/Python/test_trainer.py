@@ -28,7 +28,7 @@ from SAMedLib.training.memory import parts_that_fit
 from SAMedLib.training.options import Timetable, timetable
 from SAMedLib.training.preparation import is_mixed, prepare
 from SAMedLib.training.trainer import Trainer
-from SAMedLib.training.validation import Validator, split_cases
+from SAMedLib.training.validation import Validator, epochs_between_validations, split_cases
 from training_data import SHAPES, write_network, write_shapes
 
 
@@ -295,6 +295,27 @@ def test_every_slice_is_used_once_an_epoch_in_an_order_that_changes(small):
     ]
     assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(10))
     assert epochs[0] != epochs[1]
+
+
+@pytest.mark.parametrize(
+    ("training", "validation", "epochs", "every"),
+    [
+        (1968, 246, 160, 2),
+        (1722, 492, 160, 3),
+        (1968, 246, 19, 1),
+        (1968, 246, 20, 2),
+        (100, 100, 160, 9),
+        (100, 1, 99, 1),
+    ],
+)
+def test_validation_takes_a_small_share_but_ten_turns(small, training, validation, epochs, every):
+    assert epochs_between_validations(training, validation, epochs) == every
+
+
+def test_a_run_says_how_often_it_validates(small, finished):
+    assert finished.read_config()["options"]["val_every"] == 1
+    assert prepare(dataclasses.replace(small, val_cases="1", epochs=160)).options.val_every == 3
+    assert prepare(dataclasses.replace(small, val_cases="1", epochs=160, val_every=7)).options.val_every == 7
 
 
 def test_validation_dice_is_that_of_whole_cases():
