@@ -9,6 +9,8 @@ The Decathlon writes {"labels": {"0": "background", "1": "liver"}, "training": [
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -175,17 +177,30 @@ def open_or_create(folder: Path | str, label_set: LabelSet) -> DatasetFolder:
 
 def refresh_index(folder: Path, added: tuple[str, CaseFiles] | None = None) -> None:
     """Bring dataset.json up to date with the files, and with a case that was added to them."""
-    index = read_index(folder)
-    if added and isinstance(index.get("training"), list):
-        _, files = added
-        entry = {
-            "image": f"./{files.image.relative_to(folder).as_posix()}",
-            "label": f"./{files.labels.relative_to(folder).as_posix()}",
-        }
-        if entry not in index["training"]:
-            index["training"].append(entry)
-    index["numTraining"] = len(read_cases(index, folder))
-    write_index(folder, index)
+    with _nobody_else(folder):
+        index = read_index(folder)
+        if added and isinstance(index.get("training"), list):
+            _, files = added
+            entry = {
+                "image": f"./{files.image.relative_to(folder).as_posix()}",
+                "label": f"./{files.labels.relative_to(folder).as_posix()}",
+            }
+            if entry not in index["training"]:
+                index["training"].append(entry)
+        index["numTraining"] = len(read_cases(index, folder))
+        write_index(folder, index)
+
+
+@contextlib.contextmanager
+def _nobody_else(folder: Path) -> Iterator[None]:
+    """Another process may add cases as well, and each keeps what the other has written."""
+    from filelock import FileLock
+
+    with contextlib.ExitStack() as held:
+        # network folders may know no locks; one that cannot be written says so better when it is written to
+        with contextlib.suppress(NotImplementedError, OSError):
+            held.enter_context(FileLock(folder / ".lock"))
+        yield
 
 
 def _check_name(name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -74,19 +75,32 @@ def test_the_index_is_what_nnunet_reads(dataset):
     assert (dataset / "imagesTr" / "case_2_0000.nii.gz").is_file()
 
 
-def test_a_decathlon_folder_reads_alike_and_takes_new_cases(dataset):
+@pytest.fixture
+def decathlon(dataset) -> Path:
+    """Of two cases, the second before the first."""
     for path in (dataset / "imagesTr").iterdir():
         path.rename(path.with_name(path.name.replace("_0000", "")))
     entries = [{"image": f"./imagesTr/{n}.nii.gz", "label": f"./labelsTr/{n}.nii.gz"} for n in ("case_2", "case_0")]
-    decathlon = {"0": "background", "1": "liver", "2": "spleen"}
-    rewrite_index(
-        dataset, labels=decathlon, training=entries, modality={"0": "CT"}, channel_names=None, file_ending=None
-    )
-    assert list_cases(dataset) == ["case_2", "case_0"]
-    np.testing.assert_array_equal(read_case(dataset, "case_2")[1], scan(2)[1])
-    write_case(dataset, "new", *scan(5), TWO_ORGANS)
-    assert list_cases(dataset) == ["case_2", "case_0", "new"]
-    np.testing.assert_array_equal(read_case(dataset, "new")[1], scan(5)[1])
+    labels = {"0": "background", "1": "liver", "2": "spleen"}
+    rewrite_index(dataset, labels=labels, training=entries, modality={"0": "CT"}, channel_names=None, file_ending=None)
+    return dataset
+
+
+def test_a_decathlon_folder_reads_alike_and_takes_new_cases(decathlon):
+    assert list_cases(decathlon) == ["case_2", "case_0"]
+    np.testing.assert_array_equal(read_case(decathlon, "case_2")[1], scan(2)[1])
+    write_case(decathlon, "new", *scan(5), TWO_ORGANS)
+    assert list_cases(decathlon) == ["case_2", "case_0", "new"]
+    np.testing.assert_array_equal(read_case(decathlon, "new")[1], scan(5)[1])
+
+
+def test_cases_that_are_added_at_the_same_time_are_all_listed(decathlon):
+    def add(number: int) -> None:
+        write_case(decathlon, f"new_{number}", *scan(number), TWO_ORGANS)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add, range(16)))
+    assert set(list_cases(decathlon)) == {"case_2", "case_0", *(f"new_{number}" for number in range(16))}
 
 
 def test_values_with_gaps_become_consecutive_and_stay_so_in_the_files(dataset):
