@@ -152,8 +152,9 @@ def kill_until_through(make: Callable[[int], Trial], kills: int, chance: random.
 
 
 def unfinished(folder: Path) -> set[str]:
-    hidden = (path for pattern in (".samed-*", "*.part") for path in folder.rglob(pattern))
-    return {str(path) for path in hidden}
+    # os.walk, unlike rglob, takes it that a folder vanishes while it looks
+    entries = ((parent, name) for parent, folders, files in os.walk(folder) for name in (*folders, *files))
+    return {os.path.join(*entry) for entry in entries if entry[1].startswith(".samed-") or entry[1].endswith(".part")}
 
 
 def damaged(folder: Path) -> list[str]:
