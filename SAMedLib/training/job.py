@@ -182,7 +182,7 @@ def _extended(times: Timetable, options: TrainingOptions) -> Timetable:
             f"The run's learning rate reaches zero at step {times.max_iterations}, before step {total}; "
             f"start a new run from this one with --start."
         )
-    return dataclasses.replace(times, total_steps=total)
+    return dataclasses.replace(times, total_steps=total, val_every=options.val_every or times.val_every)
 
 
 def _software() -> dict[str, str]:
@@ -198,7 +198,7 @@ def _say_plan(report: Reporter, prepared: Prepared, data: dict[str, Any]) -> Non
     counts = ", ".join(f"{name} {count}" for name, count in training["slices_with"].items())
     held_out = "none (hold out cases with --val-cases)"
     if validation:
-        often = "every epoch" if options.val_every == 1 else f"every {options.val_every} epochs"
+        often = "every epoch" if times.val_every == 1 else f"every {times.val_every} epochs"
         held_out = f"{_count(validation)}, {often} ({', '.join(validation['cases'])})"
     lines = [
         f"Training:   {_count(training)} of {training['slice_size']} pixels",

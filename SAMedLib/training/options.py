@@ -207,12 +207,18 @@ class Timetable:
         total_steps: where the run stops.
         max_iterations: where the learning rate would reach zero.
         warmup: steps of linear warmup.
+        val_every: epochs between validations.
     """
 
     steps_per_epoch: int
     total_steps: int
     max_iterations: int
     warmup: int
+    val_every: int = 1
+
+    @property
+    def epochs(self) -> int:
+        return -(-self.total_steps // self.steps_per_epoch)
 
 
 def timetable(options: TrainingOptions, steps_per_epoch: int) -> Timetable:
@@ -224,7 +230,7 @@ def timetable(options: TrainingOptions, steps_per_epoch: int) -> Timetable:
     else:
         max_iterations = round(total * PUBLISHED_MAX_OVER_STOP)
     warmup = options.warmup if options.warmup is not None else min(PUBLISHED_WARMUP, total // 10)
-    return Timetable(steps_per_epoch, total, max_iterations, warmup)
+    return Timetable(steps_per_epoch, total, max_iterations, warmup, options.val_every or 1)
 
 
 def _flag(name: str) -> str:

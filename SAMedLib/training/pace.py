@@ -31,8 +31,8 @@ class Pace:
 
     def of_run(self, prepared: Prepared) -> float:
         """Seconds that the whole run takes."""
-        times, every = prepared.times, prepared.options.val_every
-        validations = -(-times.total_steps // (times.steps_per_epoch * every))
+        times = prepared.times
+        validations = -(-times.total_steps // (times.steps_per_epoch * times.val_every))
         return self.step * times.total_steps + self.validation * validations
 
 

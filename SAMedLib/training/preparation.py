@@ -89,9 +89,10 @@ def prepare(options: TrainingOptions, report: Reporter = SILENT) -> Prepared:
     training, validation = load_data(options, start.metadata, report)
     model, remarks = start.build(training.label_set)
     batches = make_batches(fabric, model, training, options)
-    if options.val_every is None:
-        options = dataclasses.replace(options, val_every=_val_every(options, training, validation))
     times = timetable(options, batches.steps_per_epoch)
+    if options.val_every is None and validation is not None:
+        often = epochs_between_validations(len(training), len(validation), times.epochs)
+        times = dataclasses.replace(times, val_every=often)
     if is_emulated(options.precision, fabric.device.type):
         remarks.append("This CPU has no bfloat16 instructions: it computes in fp32, which is many times faster here.")
     parts = options.accumulate
@@ -103,12 +104,6 @@ def prepare(options: TrainingOptions, report: Reporter = SILENT) -> Prepared:
                 f"The memory does not hold a batch: each step is computed in {parts} parts (see --accumulate)."
             )
     return Prepared(options, fabric, model, training, validation, batches, times, parts, start.base, tuple(remarks))
-
-
-def _val_every(options: TrainingOptions, training: SliceSet, validation: SliceSet | None) -> int:
-    if validation is None:
-        return 1
-    return epochs_between_validations(len(training), len(validation), options.epochs)
 
 
 def load_data(options: TrainingOptions, metadata: ModelMetadata, report: Reporter) -> tuple[SliceSet, SliceSet | None]:

@@ -159,7 +159,7 @@ class Trainer:
 
     def _close_epoch(self, stop: StopRequest) -> None:
         last = self.step == self._times.total_steps
-        if self._validator and (last or self.epoch % self._options.val_every == 0):
+        if self._validator and (last or self.epoch % self._times.val_every == 0):
             try:
                 self._validate(stop)
             except Cancelled:

@@ -24,6 +24,7 @@ from SAMedLib.data.augment import get_augmentation, to_network_size
 from SAMedLib.errors import Cancelled
 from SAMedLib.events import Reporter
 from SAMedLib.model import DecoderConfig, EncoderConfig, SAMed, SAMedConfig
+from SAMedLib.onednn import has_bfloat16
 
 CPU = torch.device("cpu")
 
@@ -154,7 +155,7 @@ def test_the_network_is_put_beside_the_peak_of_this_machine(capsys):
     said = capsys.readouterr().out
     assert "fp32 product" in said
     shares = [int(share) for share in re.findall(r"GFLOP/s, (\d+) %", said)]
-    assert len(shares) >= 2
+    assert len(shares) >= 1 + has_bfloat16()
     assert all(0 < share <= 150 for share in shares)  # a loaded machine may disturb the one more than the other
 
 
@@ -213,8 +214,8 @@ def test_a_whole_scan_is_added_up_only_from_what_was_measured():
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["--only", "slice,nonsense"], 2, "choose from slice, peak"),
-        (["--rounds", "0"], 2, "'0' is not a number of at least 1"),
+        (["--only", "slice,nonsense"], 2, "expected some of slice, peak"),
+        (["--rounds", "0"], 2, "expected a whole number from 1"),
         (["--chart", "chart.pdf"], 1, "chart.pdf must end in .png"),
         (["--json", "figures.txt"], 1, "figures.txt must end in .json"),
         (["--device", "cuda:99"], 1, "--device"),

@@ -313,9 +313,10 @@ def test_validation_takes_a_small_share_but_ten_turns(small, training, validatio
 
 
 def test_a_run_says_how_often_it_validates(small, finished):
-    assert finished.read_config()["options"]["val_every"] == 1
-    assert prepare(dataclasses.replace(small, val_cases="1", epochs=160)).options.val_every == 3
-    assert prepare(dataclasses.replace(small, val_cases="1", epochs=160, val_every=7)).options.val_every == 7
+    assert finished.read_config()["timetable"]["val_every"] == 1
+    assert prepare(dataclasses.replace(small, val_cases="1", epochs=160)).times.val_every == 3
+    assert prepare(dataclasses.replace(small, val_cases="1", epochs=160, max_steps=30)).times.val_every == 1
+    assert prepare(dataclasses.replace(small, val_cases="1", epochs=160, val_every=7)).times.val_every == 7
 
 
 def test_validation_dice_is_that_of_whole_cases():
