@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import json
 import os
 import platform
 import shutil
@@ -16,6 +17,7 @@ from pathlib import Path
 from SAMedLib.errors import SAMedError
 from SAMedLib.parent import is_alive
 
+_PLAN = "plan.json"  # in such a folder
 WORKING = ".samed-"  # how the folder of unfinished files begins
 _LONGEST_NAME = 255  # bytes, on every file system that people have
 _swept: set[tuple[Path, int]] = set()
@@ -59,19 +61,55 @@ def write_together(*paths: Path) -> Iterator[list[Path]]:
     """As write_then_rename, for files that belong together: all are on the disk before the first gets its name."""
     targets = [Path(path) for path in paths]
     with contextlib.ExitStack() as outer:
-        temporaries = []
+        outer.enter_context(naming_a_full_disk(targets[0]))
         for path in targets:
-            outer.enter_context(naming_a_full_disk(path))
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporaries.append(outer.enter_context(working_folder(path.parent)) / path.name)
+        folder = outer.enter_context(working_folder(targets[0].parent))
+        temporaries = [_place_for(path, folder, number, outer) for number, path in enumerate(targets)]
         with contextlib.ExitStack() as inner:
             for path in targets:
                 inner.enter_context(naming_a_full_disk(path))  # asked before the temporary files are gone
             yield temporaries
             for temporary in temporaries:
                 _settle(temporary)
+            if len(targets) > 1 and all(folder in temporary.parents for temporary in temporaries):
+                _write_plan(folder, dict(zip(temporaries, targets, strict=True)))
         for temporary, path in zip(temporaries, targets, strict=True):
             os.replace(temporary, path)
+
+
+def _place_for(path: Path, folder: Path, number: int, stack: contextlib.ExitStack) -> Path:
+    """Where to write what will be `path`: below `folder` if that is on the same disk."""
+    if not number:
+        return folder / path.name
+    if folder.stat().st_dev != path.parent.stat().st_dev:
+        return stack.enter_context(working_folder(path.parent)) / path.name
+    (folder / str(number)).mkdir()
+    return folder / str(number) / path.name
+
+
+def _write_plan(folder: Path, renames: dict[Path, Path]) -> None:
+    """Note what is about to be renamed: of a process that is killed half-way, another does the rest."""
+    within = {os.path.relpath(a, folder): os.path.relpath(b, folder.parent) for a, b in renames.items()}
+    draft = folder / "draft"
+    draft.write_text(json.dumps(within), encoding="utf-8")
+    with open(draft, "rb+") as handle:
+        os.fsync(handle.fileno())
+    os.replace(draft, folder / _PLAN)
+
+
+def _carry_out_plan(folder: Path) -> None:
+    try:
+        renames = json.loads((folder / _PLAN).read_text(encoding="utf-8"))
+        pairs = [(str(source), str(target)) for source, target in renames.items()]
+    except (OSError, ValueError, AttributeError):  # there is none, or it is no plan of ours
+        return
+    for source, target in pairs:
+        ours, path = (folder / source).resolve(), (folder.parent / target).resolve()
+        # such a folder may come with a dataset of a stranger's, so it reaches no further than that
+        if ours.is_relative_to(folder.resolve()) and path.is_relative_to(folder.parent.parent.resolve()):
+            with contextlib.suppress(OSError):  # it has its name already
+                os.replace(ours, path)
 
 
 def _settle(temporary: Path) -> None:
@@ -86,19 +124,19 @@ def _settle(temporary: Path) -> None:
 @contextlib.contextmanager
 def working_folder(parent: Path) -> Iterator[Path]:
     """A hidden folder in `parent` for files that are not finished; what killed processes left in theirs is removed."""
-    remove_leftovers(parent)
+    if (parent.absolute(), os.getpid()) not in _swept:
+        _swept.add((parent.absolute(), os.getpid()))
+        remove_leftovers(parent)
     with tempfile.TemporaryDirectory(prefix=f"{WORKING}{_here()}-{os.getpid()}-", dir=parent) as folder:
         yield Path(folder)
 
 
 def remove_leftovers(parent: Path) -> None:
-    """Remove the working folders of processes of this computer that are gone; once per folder and process."""
-    if (parent.absolute(), os.getpid()) in _swept:
-        return
-    _swept.add((parent.absolute(), os.getpid()))
+    """Remove the working folders of processes of this computer that are gone, and end what they were about to end."""
     for folder in parent.glob(f"{WORKING}{_here()}-*"):
         owner = folder.name.split("-")[2]
         if owner.isdecimal() and not is_alive(int(owner)):
+            _carry_out_plan(folder)
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -164,8 +164,7 @@ def open_or_create(folder: Path | str, label_set: LabelSet) -> DatasetFolder:
                 "file_ending": _NEW_ENDING,
             },
         )
-    for parent in (folder / "imagesTr", folder / "labelsTr"):
-        remove_leftovers(parent)
+    end_what_was_begun(folder)
     dataset = DatasetFolder.open(folder)
     if dataset.label_set.names != label_set.names:
         raise SAMedError(
@@ -173,6 +172,12 @@ def open_or_create(folder: Path | str, label_set: LabelSet) -> DatasetFolder:
             "add it to a dataset with its own labels."
         )
     return dataset
+
+
+def end_what_was_begun(folder: Path) -> None:
+    """Of processes that were killed: cases that were complete get their names, others leave nothing."""
+    for parent in (folder / "imagesTr", folder / "labelsTr"):
+        remove_leftovers(parent)
 
 
 def refresh_index(folder: Path, added: tuple[str, CaseFiles] | None = None) -> None:

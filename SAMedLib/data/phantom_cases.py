@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from SAMedLib.data.dataset_index import CaseFiles
-from SAMedLib.data.folders import new_files, open_or_create, refresh_index, write_files
+from SAMedLib.data.folders import end_what_was_begun, new_files, open_or_create, refresh_index, write_files
 from SAMedLib.data.in_flight import results_of
 from SAMedLib.errors import SAMedError
 from SAMedLib.events import SILENT, Reporter
@@ -72,6 +72,7 @@ def write_phantoms(
                 done += 1
                 report.progress(_STAGE, done, cases, f"seed {number}")
     except BrokenProcessPool:
+        end_what_was_begun(folder)
         raise SAMedError("A worker process died, probably for want of memory; use fewer workers.") from None
     finally:
         refresh_index(folder)
