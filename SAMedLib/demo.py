@@ -31,12 +31,13 @@ def parser() -> argparse.ArgumentParser:
 def work(args: argparse.Namespace, report: Reporter) -> None:
     from SAMedLib.data.phantom import make_phantom
     from SAMedLib.evaluation import evaluate_case
-    from SAMedLib.files import write_then_rename
+    from SAMedLib.files import check_writable, write_then_rename
     from SAMedLib.imaging.volume import read_labels, write_array, write_labels
     from SAMedLib.inference import Segmenter
     from SAMedLib.inference.pipeline import Choices, Outputs, notice, segment_file
     from SAMedLib.model import load_model
 
+    check_writable(args.output, folder=True)
     segmenter = Segmenter(load_model(args.model), device=args.device)
     metadata = segmenter.model.metadata
     report.progress("making a phantom", 0, 1)

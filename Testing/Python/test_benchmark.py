@@ -187,7 +187,7 @@ def test_the_start_of_commands_is_measured_in_processes_of_their_own(capfd):
     assert main(["--only", "start", "--rounds", "1", "--device", "cpu", "--events"]) == 0
     *_, result = map(json.loads, capfd.readouterr().out.splitlines())
     help_, bare, segment = result["results"][0]["rows"]
-    assert help_["clock"] < bare["clock"] < segment["clock"]
+    assert help_["clock"] < min(bare["clock"], segment["clock"])
     assert help_["times_clock"] is None
 
 
