@@ -11,6 +11,9 @@ WEB_BIN := $(WEB_VENV)/bin
 OLD_VENV := .venv-oldest
 OLD_BIN := $(OLD_VENV)/bin
 
+# tests start many processes, and each would compile PyTorch's modules anew where Python is told to keep no bytecode
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup demo web test test-web lint audit compat clean
 
 setup: $(VENV)/.ready
@@ -18,7 +21,7 @@ setup: $(VENV)/.ready
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -e ".[test]"
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -e ".[test]"
 	touch $@
 
 demo: setup
@@ -27,7 +30,7 @@ demo: setup
 $(WEB_VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(WEB_VENV)
 	$(WEB_BIN)/python -m pip install --quiet uv
-	$(WEB_BIN)/uv pip install --quiet --compile-bytecode --python $(WEB_BIN)/python -e ".[test-web]"
+	$(WEB_BIN)/uv pip install --quiet --python $(WEB_BIN)/python -e ".[test-web]"
 	touch $@
 
 web: $(WEB_VENV)/.ready
@@ -57,7 +60,7 @@ compat: $(OLD_VENV)/.ready
 $(OLD_VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(OLD_VENV)
 	$(OLD_BIN)/python -m pip install --quiet uv
-	$(OLD_BIN)/uv pip install --quiet --compile-bytecode --python $(OLD_BIN)/python --resolution lowest-direct -e . "torch==2.2.*" \
+	$(OLD_BIN)/uv pip install --quiet --python $(OLD_BIN)/python --resolution lowest-direct -e . "torch==2.2.*" \
 		"numpy==1.26.*" "pytest>=8" "pytest-xdist>=3.5" "hypothesis>=6.100" "nibabel>=5.2" "pydicom>=3"
 	touch $@
 

@@ -258,7 +258,8 @@ def test_a_pth_is_taken_at_the_image_size_given_and_what_is_assumed_is_said(tmp_
     expected = Segmenter(network, "cpu").segment(read_volume(scan))
     assert np.array_equal(read_labels(tmp_path / "out.nii.gz").array, expected)
     assert np.unique(expected).size > 1
-    arguments = [scan, "-o", tmp_path / "assumed.nii.gz", "--model", *sized[:3]]
+    one_slice = write_image(tmp_path / "slice.nii.gz", HU[:1])
+    arguments = [one_slice, "-o", tmp_path / "assumed.nii.gz", "--model", *sized[:3]]
     assert main([str(argument) for argument in arguments]) == 0
     assert "the published 512 is assumed" in capsys.readouterr().err
 
