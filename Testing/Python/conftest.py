@@ -21,6 +21,12 @@ from counting import (  # noqa: F401
 )
 from slicer_fixtures import scene, slicer_app  # noqa: F401
 
+
+def pytest_xdist_auto_num_workers(config) -> int:
+    """For `pytest -n auto`: one more than processors, as tests wait for processes that they start."""
+    return (os.cpu_count() or 1) + 1
+
+
 # the folder of real CT and golden files that may stand beside a checkout
 SHARED = Path(os.environ.get("SAMED_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 
