@@ -19,6 +19,7 @@ import requests
 
 from SAMedLib.errors import SAMedError
 from SAMedLib.events import Reporter
+from SAMedLib.files import write_then_rename
 from SAMedLib.weights.registry import is_allowed_url
 
 CHUNK = 32 * 1024
@@ -285,4 +286,5 @@ def _read_state(part: Path) -> _PartState | None:
 
 
 def _write_state(part: Path, state: _PartState) -> None:
-    _state_path(part).write_text(json.dumps(asdict(state)), encoding="utf-8")
+    with write_then_rename(_state_path(part)) as temporary:
+        temporary.write_text(json.dumps(asdict(state)), encoding="utf-8")
