@@ -22,6 +22,7 @@ from counting import (  # noqa: F401
 from slicer_fixtures import scene, slicer_app  # noqa: F401
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config) -> int:
     """For `pytest -n auto`: one more than processors, as tests wait for processes that they start."""
     return (os.cpu_count() or 1) + 1
