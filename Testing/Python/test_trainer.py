@@ -308,7 +308,7 @@ def test_every_slice_is_used_once_an_epoch_in_an_order_that_changes(small):
         (100, 1, 99, 1),
     ],
 )
-def test_validation_takes_a_small_share_but_ten_turns(small, training, validation, epochs, every):
+def test_validation_takes_a_small_share_but_ten_turns(training, validation, epochs, every):
     assert epochs_between_validations(training, validation, epochs) == every
 
 

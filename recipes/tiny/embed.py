@@ -2,7 +2,7 @@
 
 usage: embed.py RUN_FOLDER...    in half precision; what the file says of itself is what the last run says
 
-Runs of which one began with the other have a mean that is better than both: what they disagree about cancels.
+Of runs of which one began with the other, the mean can be better than both; docs/tiny.md says what it was here.
 """
 
 from __future__ import annotations
