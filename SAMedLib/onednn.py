@@ -1,12 +1,14 @@
 """Products of matrices by oneDNN on a CPU.
 
 PyTorch gives those of float32 to MKL, which is half as fast on AMD processors with AVX-512: 107 against 222 GFLOP/s of
-one thread for the layers of ViT-B.
+one thread for the layers of ViT-B. On Intel's it is the faster one by a fifth, with weights as they are.
 """
 
 from __future__ import annotations
 
+import platform
 from functools import lru_cache
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -14,8 +16,8 @@ from torch import Tensor
 
 @lru_cache(maxsize=1)
 def multiplies_with_onednn() -> bool:
-    """Whether this PyTorch can."""
-    if not torch.backends.mkldnn.is_available():
+    """Whether this PyTorch can, and has nothing faster for this CPU."""
+    if not torch.backends.mkldnn.is_available() or (torch.backends.mkl.is_available() and _is_made_by_intel()):
         return False
     try:
         with torch.no_grad():
@@ -23,6 +25,14 @@ def multiplies_with_onednn() -> bool:
         return torch.equal(product, torch.full((4, 8), 2.0))
     except (AttributeError, RuntimeError, TypeError):  # the operation is PyTorch's own and not documented
         return False
+
+
+def _is_made_by_intel() -> bool:
+    try:
+        name = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:  # Windows, where the name of the processor ends with its maker, or macOS
+        name = platform.processor()
+    return "GenuineIntel" in name or (platform.system() == "Darwin" and platform.machine() == "x86_64")
 
 
 def has_bfloat16() -> bool:
