@@ -3,7 +3,8 @@
 Against the module that is trained, it
 * has its weights packed once for oneDNN's matrix products, LoRA merged, the scale of attention folded in,
 * computes padded window tokens neither as queries nor through any linear layer: they are keys only, all alike,
-* attends a head at a time in float32; else adds relative positions into a small attention map that stays in the cache,
+* attends in parts, whose maps stay in the cache (`model/cpu_attention.py`),
+* in float32 and int8 goes slice by slice and through the MLP in runs of tokens, whose hidden layer stays in the cache,
 * in bfloat16 multiplies in bfloat16 but keeps the residual stream and layer norms in float32,
 * in int8 multiplies weights in int8 and attends in bfloat16, or in float32 where the CPU has no bfloat16.
 """
@@ -19,12 +20,11 @@ from torch import Tensor, nn
 from SAMedLib.inference.packed_linear import multiplies, pack
 from SAMedLib.model import Network, SAMed
 from SAMedLib.model.attention import EncoderBlock, RelativePositionAttention, grid_one_hot
-from SAMedLib.model.cpu_attention import attend_head_by_head, is_for_one_head_at_a_time
+from SAMedLib.model.cpu_attention import attend_in_parts
 from SAMedLib.model.lora import LoRALinear
 from SAMedLib.model.sam import ImageEncoder
 
-_TOKENS = 512  # of the MLP at a time in int8, so that what is rounded stays in the cache
-_MAP_NUMBERS = 1 << 20  # of an attention map at a time, so that it stays in the cache
+_TOKENS = 512  # of the MLP at a time, so that its hidden layer stays in the cache
 
 
 def prepare_for_cpu(model: Network, dtype: torch.dtype, batch_size: int = 1, in_place: bool = False) -> Network | None:
@@ -91,12 +91,13 @@ class CPUEncoder(nn.Module):
         size = max(block.attn.window_size for block in blocks)  # they have the same, or 0
         windows, self.order = _arrange(grid, size or grid)
         self.original_order = torch.argsort(self.order)
-        whole, rows = [Windows(1, grid, grid, grid)], batch_size * grid**2
+        whole, tokens = [Windows(1, grid, grid, grid)], grid**2
         self.steps = []
         blocks.reverse()
         while blocks:  # a block's own weights go before the next one's are packed
             block = blocks.pop()
-            self.steps.append(PackedBlock(block, windows if block.attn.window_size else whole, rows, dtype))
+            reach = windows if block.attn.window_size else whole
+            self.steps.append(PackedBlock(block, reach, tokens, batch_size, dtype))
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
@@ -120,21 +121,25 @@ class PackedBlock:
         by_window: whether tokens have to come in the order of the windows, rather than of the grid.
     """
 
-    def __init__(self, block: EncoderBlock, windows: list[Windows], rows: int, dtype: torch.dtype) -> None:
+    def __init__(
+        self, block: EncoderBlock, windows: list[Windows], tokens: int, batch_size: int, dtype: torch.dtype
+    ) -> None:
         self.by_window = bool(block.attn.window_size)
         self.norm1, self.norm2 = block.norm1, block.norm2
         self.of_norm = torch.float32 if dtype == torch.int8 else dtype
-        self.at_once = _TOKENS if dtype == torch.int8 else None
-        self.attention = PackedAttention(block.attn, windows, rows, dtype)
+        self.in_runs = dtype != torch.bfloat16  # its products are slower with fewer rows than they gain
+        self.attention = PackedAttention(block.attn, windows, tokens * (1 if self.in_runs else batch_size), dtype)
         lin1, lin2 = block.mlp.lin1, block.mlp.lin2
+        rows = _TOKENS if self.in_runs else tokens * batch_size
         self.lin1 = pack(lin1.weight.detach(), lin1.bias.detach(), rows, dtype, gelu=True)
         self.lin2 = pack(lin2.weight.detach(), lin2.bias.detach(), rows, dtype, by_token=True)
 
     def __call__(self, x: Tensor) -> None:
         """[B, N, C], contiguous, changed in place."""
-        x += self.attention(self.norm1(x).to(self.of_norm))
+        for part in x.split(1 if self.in_runs else len(x)):
+            part += self.attention(self.norm1(part).to(self.of_norm))
         tokens = x.view(-1, x.shape[-1])
-        for part in tokens.split(self.at_once or len(tokens)):
+        for part in tokens.split(_TOKENS if self.in_runs else len(tokens)):
             part += self.lin2(self.lin1(self.norm2(part).to(self.of_norm)))
 
 
@@ -174,37 +179,40 @@ class PackedAttention:
 
     def _attend(self, qkv: Tensor, windows: Windows) -> Tensor:
         """[3, B, windows, heads, tokens, dim] -> [B, windows, heads, tokens, dim]."""
-        shape = qkv.shape[1:]
-        rows, columns, side = windows.rows, windows.columns, windows.side
-        q = qkv[0].reshape(-1, rows, columns, self.dim)
-        k, v = self._padded(qkv[1], windows, self.pad_key), self._padded(qkv[2], windows, self.pad_value)
-        by_row = torch.matmul(q, self.table_h[:rows].transpose(1, 2))
-        by_column = torch.matmul(q.transpose(1, 2), self.table_w[:columns].transpose(1, 2)).transpose(1, 2)
-        q, by_row, by_column = (t.reshape(len(q), rows * columns, -1) for t in (q, by_row, by_column))
-        if is_for_one_head_at_a_time(q, side * side):
-            q = torch.cat([q, by_row, by_column], dim=-1)
-            k = torch.cat([k, grid_one_hot(side, k).expand(len(k), -1, -1)], dim=-1)
-            return attend_head_by_head(q, k, v).view(shape)
-        out = torch.empty_like(q)
-        at_once = max(1, _MAP_NUMBERS // (rows * columns * side * side))
-        scores = torch.empty(at_once, rows * columns, side * side, dtype=q.dtype)
-        for start in range(0, len(q), at_once):
-            part = slice(start, min(start + at_once, len(q)))
-            s = scores[: part.stop - start]
-            torch.add(by_row[part].unsqueeze(-1), by_column[part].unsqueeze(-2), out=s.unflatten(2, (side, side)))
-            s.baddbmm_(q[part], k[part].transpose(1, 2))
-            torch.softmax(s, dim=-1, out=s)
-            torch.bmm(s, v[part], out=out[part])
-        return out.view(shape)
+        q, k, v = self._queries(qkv[0], windows), self._keys(qkv[1], windows), self._values(qkv[2], windows)
+        return attend_in_parts(q, k, v).view(qkv.shape[1:])
 
-    def _padded(self, real: Tensor, windows: Windows, pad: Tensor) -> Tensor:
-        """Keys or values [B, windows, heads, tokens, dim] -> [B * windows * heads, side * side, dim]."""
+    def _queries(self, q: Tensor, windows: Windows) -> Tensor:
+        """[B, windows, heads, tokens, dim] -> [B * windows * heads, tokens, dim + 2 * side]."""
         rows, columns, side = windows.rows, windows.columns, windows.side
-        if (rows, columns) != (side, side):
-            filled = pad.expand(*real.shape[:3], side, side, self.dim).clone()
-            filled[..., :rows, :columns, :] = real.unflatten(3, (rows, columns))
-            real = filled.flatten(3, 4)
-        return real.reshape(-1, side * side, self.dim)
+        extended = q.new_empty(q.shape[:3].numel(), rows, columns, self.dim + 2 * side)
+        own, by_row, by_column = extended.split([self.dim, side, side], dim=-1)
+        own.unflatten(0, q.shape[:3]).copy_(q.unflatten(3, (rows, columns)))
+        by_row.copy_(own @ self.table_h[:rows].transpose(1, 2))
+        by_column.transpose(1, 2).copy_(own.transpose(1, 2) @ self.table_w[:columns].transpose(1, 2))
+        return extended.flatten(1, 2)
+
+    def _keys(self, k: Tensor, windows: Windows) -> Tensor:
+        """[B, windows, heads, tokens, dim] -> [B * windows * heads, side * side, dim + 2 * side], padding filled in."""
+        extended = k.new_empty(k.shape[:3].numel(), windows.side**2, self.dim + 2 * windows.side)
+        extended[..., self.dim :] = grid_one_hot(windows.side, k)
+        _fill(extended[..., : self.dim], k, windows, self.pad_key)
+        return extended
+
+    def _values(self, v: Tensor, windows: Windows) -> Tensor:
+        """[B, windows, heads, tokens, dim] -> [B * windows * heads, side * side, dim], padding filled in."""
+        filled = v.new_empty(v.shape[:3].numel(), windows.side**2, self.dim)
+        _fill(filled, v, windows, self.pad_value)
+        return filled
+
+
+def _fill(windowful: Tensor, real: Tensor, windows: Windows, pad: Tensor) -> None:
+    """Real tokens [B, windows, heads, tokens, dim] and [heads, 1, 1, dim] in all other places, in place."""
+    rows, columns, side = windows.rows, windows.columns, windows.side
+    grid = windowful.unflatten(0, real.shape[:3]).unflatten(3, (side, side))
+    if (rows, columns) != (side, side):
+        grid.copy_(pad)
+    grid[..., :rows, :columns, :] = real.unflatten(3, (rows, columns))
 
 
 def _merged(linear: nn.Linear) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from SAMedLib.model.cpu_attention import attend_head_by_head, is_for_one_head_at_a_time
+from SAMedLib.model.cpu_attention import attend_in_parts, is_for_parts
 from SAMedLib.model.cpu_linear import Linear
 
 
@@ -43,32 +43,50 @@ class RelativePositionAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, H, W, C] normalised tokens -> [B, H, W, C]."""
-        height, width = x.shape[1:3]
         qkv = self.qkv(x)
-        if self.window_size:
-            qkv, padded = self._to_windows(qkv)
-        out = self._attend(qkv)
-        if self.window_size:
-            out = _from_windows(out, self.window_size, padded, (height, width))
+        if not self.window_size:
+            out = self._attend(qkv)
+        elif x.is_cpu:
+            out = self._attend_in_bands(qkv)
+        else:  # in one piece: a GPU minds launches more than padded queries
+            out = self._attend_in_windows(self._padded(qkv))[:, : x.shape[1], : x.shape[2]]
         return self.proj(out)
 
+    def _attend_in_bands(self, qkv: Tensor) -> Tensor:
+        """[B, H, W, 3C] -> [B, H, W, C]; windows of the same real size together, so that no query is padded."""
+        bands = [_bands(length, self.side) for length in qkv.shape[1:3]]
+        parts = [[self._attend_in_windows(qkv[:, rows, columns]) for columns in bands[1]] for rows in bands[0]]
+        return torch.cat([torch.cat(row, dim=2) for row in parts], dim=1)
+
+    def _attend_in_windows(self, qkv: Tensor) -> Tensor:
+        """[B, H, W, 3C] -> [B, H, W, C]; H and W are those of one window, or whole multiples of its side."""
+        batch, height, width, _ = qkv.shape
+        rows, columns = min(height, self.side), min(width, self.side)
+        windows = qkv.unflatten(2, (-1, columns)).unflatten(1, (-1, rows)).transpose(2, 3)
+        out = self._attend(windows.flatten(0, 2)).unflatten(0, windows.shape[:3])
+        return out.transpose(2, 3).reshape(batch, height, width, -1)
+
     def _attend(self, qkv: Tensor) -> Tensor:
-        """[N, S, S, 3C] -> [N, S, S, C], every token to every token of its window."""
-        n, side, _, width = qkv.shape
-        tokens, heads, dim = side * side, self.num_heads, self.head_dim
-        q, k, v = qkv.view(n, tokens, 3, heads, dim).permute(2, 0, 3, 1, 4).unbind(0)  # each [N, heads, tokens, dim]
-        rows, columns = self._relative_positions(q.view(n, heads, side, side, dim))
-        q = torch.cat([q * dim**-0.5, rows.flatten(2, 3), columns.flatten(2, 3)], dim=-1)
-        k = torch.cat([k, grid_one_hot(side, k).expand(n, heads, -1, -1)], dim=-1)
-        out = _softmax_attention(q, k, v)
-        return out.transpose(1, 2).reshape(n, side, side, width // 3)
+        """[N, rows, columns, 3C] -> [N, rows, columns, C], every token to all of its window, padded to S x S."""
+        n, rows, columns, width = qkv.shape
+        side, heads, dim = self.side, self.num_heads, self.head_dim
+        q, k, v = qkv.reshape(n, rows, columns, 3, heads, dim).permute(3, 0, 4, 1, 2, 5).unbind(0)
+        by_row, by_column = self._relative_positions(q)
+        q = torch.cat([q * dim**-0.5, by_row, by_column], dim=-1).flatten(2, 3)
+        if (rows, columns) != (side, side):
+            _, of_k, of_v = self.qkv.bias.to(qkv.dtype).view(3, heads, 1, 1, dim).unbind(0)
+            k, v = _filled_up(k, of_k, side), _filled_up(v, of_v, side)
+        k = torch.cat([k.flatten(2, 3), grid_one_hot(side, k).expand(n, heads, -1, -1)], dim=-1)
+        out = _softmax_attention(q, k, v.flatten(2, 3))
+        return out.transpose(1, 2).reshape(n, rows, columns, width // 3)
 
     def _relative_positions(self, q: Tensor) -> tuple[Tensor, Tensor]:
-        """Bias of every query towards every key row and every key column, each [N, heads, S, S, S]."""
+        """[N, heads, rows, columns, dim] -> bias towards every key row, and column: [N, heads, rows, columns, S]."""
         table_h, table_w = (table.to(q.dtype) for table in self.tables())
-        rows = torch.matmul(q, table_h.transpose(1, 2))  # a matrix for each query row
-        columns = torch.matmul(q.transpose(2, 3), table_w.transpose(1, 2)).transpose(2, 3)
-        return rows, columns
+        rows, columns = q.shape[2:4]
+        by_row = torch.matmul(q, table_h[:rows].transpose(1, 2))  # a matrix for each query row
+        by_column = torch.matmul(q.transpose(2, 3), table_w[:columns].transpose(1, 2)).transpose(2, 3)
+        return by_row, by_column
 
     def tables(self) -> tuple[Tensor, Tensor]:
         """What rows [query row, key row, dim] and columns of a query and a key add to their score, times the query."""
@@ -76,36 +94,38 @@ class RelativePositionAttention(nn.Module):
         distance = index[:, None] - index[None, :] + self.side - 1
         return self.rel_pos_h[distance], self.rel_pos_w[distance]
 
-    def _to_windows(self, qkv: Tensor) -> tuple[Tensor, int]:
-        """[B, H, W, 3C] -> [B * windows, S, S, 3C] and the padded side."""
+    def _padded(self, qkv: Tensor) -> Tensor:
+        """[B, H, W, 3C] with what padded tokens project to, up to whole windows."""
         batch, height, width, channels = qkv.shape
         size = self.window_size
-        padded = -(-height // size) * size
-        if padded != height:
-            filled = self.qkv.bias.to(qkv.dtype).expand(batch, padded, padded, channels).clone()
-            filled[:, :height, :width] = qkv
-            qkv = filled
-        count = padded // size
-        windows = qkv.view(batch, count, size, count, size, channels).transpose(2, 3)
-        return windows.reshape(-1, size, size, channels), padded
+        down, right = -(-height // size) * size, -(-width // size) * size
+        if (down, right) == (height, width):
+            return qkv
+        filled = self.qkv.bias.to(qkv.dtype).expand(batch, down, right, channels).clone()
+        filled[:, :height, :width] = qkv
+        return filled
+
+
+def _bands(length: int, side: int) -> list[slice]:
+    """The whole windows of a side of the image, and what is left of it."""
+    whole = length // side * side
+    return [band for band in (slice(0, whole), slice(whole, length)) if band.start < band.stop]
+
+
+def _filled_up(real: Tensor, pad: Tensor, side: int) -> Tensor:
+    """[N, heads, rows, columns, dim] -> [N, heads, S, S, dim] with pad [heads, 1, 1, dim] in all other places."""
+    filled = pad.expand(*real.shape[:2], side, side, -1).clone()
+    filled[:, :, : real.shape[2], : real.shape[3]] = real
+    return filled
 
 
 def _softmax_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """softmax(q k^T) v for [..., tokens, dim] operands, v narrower than q and k."""
-    if is_for_one_head_at_a_time(q, k.shape[-2]):
-        return attend_head_by_head(q, k, v)
-    if q.is_cpu and (q.requires_grad or q.dtype != torch.float32):
-        # on a CPU the fused kernel is slower here: 0.27 against 0.19 s a training step of the embedded model
-        return torch.softmax(q @ k.transpose(-2, -1), dim=-1) @ v
+    if is_for_parts(q):
+        return attend_in_parts(q, k, v)
     # the flash kernels want equal widths
     padded = F.pad(v, (0, q.shape[-1] - v.shape[-1]))
     return F.scaled_dot_product_attention(q, k, padded, scale=1.0)[..., : v.shape[-1]]
-
-
-def _from_windows(windows: Tensor, size: int, padded: int, original: tuple[int, int]) -> Tensor:
-    count = padded // size
-    grid = windows.view(-1, count, count, size, size, windows.shape[-1]).transpose(2, 3)
-    return grid.reshape(-1, padded, padded, windows.shape[-1])[:, : original[0], : original[1]]
 
 
 def grid_one_hot(side: int, like: Tensor) -> Tensor:

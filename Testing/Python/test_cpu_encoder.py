@@ -80,6 +80,7 @@ def test_attention_head_by_head_keeps_float32_logits(small_config, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(cpu_attention, "multiplies_with_onednn", lambda: False)
         expected = logits(model, images)
+    monkeypatch.setattr(cpu_attention, "multiplies_with_onednn", lambda: True)  # also where MKL is the faster one
     multiply = cpu_attention.multiply
     monkeypatch.setattr(cpu_attention, "multiply", lambda *operands: heads.append(1) or multiply(*operands))
     torch.testing.assert_close(logits(prepare_for_cpu(model, torch.float32), images), expected, atol=1e-5, rtol=0)

@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from SAMedLib.model import EncoderConfig, SAMed, SAMedConfig, attention, cpu_attention, cpu_linear
-from SAMedLib.model.cpu_attention import attend_head_by_head, is_for_one_head_at_a_time
+from SAMedLib import onednn
+from SAMedLib.model import EncoderConfig, SAMed, SAMedConfig, cpu_attention, cpu_linear
+from SAMedLib.model.attention import RelativePositionAttention
+from SAMedLib.model.cpu_attention import attend_in_parts, is_for_parts
 from SAMedLib.model.cpu_linear import Linear
 from SAMedLib.model.lora import LoRALinear
 from SAMedLib.onednn import multiplies_with_onednn
@@ -19,11 +21,21 @@ ROWS, INPUTS, OUTPUTS = (2, 160), 96, 80  # enough for oneDNN to be taken
 
 
 @pytest.fixture
-def multiplied(monkeypatch):
-    """How often oneDNN was asked."""
+def made_by_another(monkeypatch):
+    """A CPU on which oneDNN is the faster one."""
+    monkeypatch.setattr(onednn, "_is_made_by_intel", lambda: False)
+    multiplies_with_onednn.cache_clear()
+    yield
+    multiplies_with_onednn.cache_clear()
+
+
+@pytest.fixture
+def multiplied(monkeypatch, made_by_another):
+    """How often oneDNN was asked, by linear layers and by attention."""
     multiplies_with_onednn()  # asks once itself
-    calls, multiply = [], cpu_linear.multiply
-    monkeypatch.setattr(cpu_linear, "multiply", lambda *operands: calls.append(1) or multiply(*operands))
+    calls, multiply = [], onednn.multiply
+    for module in (cpu_linear, cpu_attention):
+        monkeypatch.setattr(module, "multiply", lambda *operands: calls.append(1) or multiply(*operands))
     return calls
 
 
@@ -66,17 +78,17 @@ def test_what_comes_out_can_be_added_to_in_place_as_lora_does(multiplied):
     assert len(multiplied) == 2
 
 
-@needs_onednn
 @pytest.mark.parametrize("width", [40, 56])
-def test_attention_head_by_head_has_the_same_values_and_gradients(width):
+@pytest.mark.parametrize("by_head", [pytest.param(True, marks=needs_onednn), False])
+def test_attention_in_parts_has_the_same_values_and_gradients(width, by_head, multiplied, monkeypatch):
     torch.manual_seed(0)
     q, k, v = torch.randn(2, 3, 200, 56), torch.randn(2, 3, 200, 56), torch.randn(2, 3, 200, width)
-    assert is_for_one_head_at_a_time(q, 200)
-    assert not is_for_one_head_at_a_time(q.double(), 200)
-    assert not is_for_one_head_at_a_time(q[..., :64, :], 200)
+    if not by_head:
+        monkeypatch.setattr(cpu_attention, "multiplies_with_onednn", lambda: False)
+    monkeypatch.setattr(cpu_attention, "_MAP_NUMBERS", 4 * 200 * 200)  # four heads, and the two that are left
     seed, found = torch.randn_like(v), []
     for operands, attend in (
-        ((q, k, v), attend_head_by_head),
+        ((q, k, v), attend_in_parts),
         ((q.double(), k.double(), v.double()), lambda q, k, v: torch.softmax(q @ k.transpose(-2, -1), dim=-1) @ v),
     ):
         leaves = [operand.clone().requires_grad_() for operand in operands]
@@ -85,7 +97,45 @@ def test_attention_head_by_head_has_the_same_values_and_gradients(width):
         found.append([out.detach(), *(leaf.grad for leaf in leaves)])
     for one, other in zip(*found, strict=True):
         assert (one - other).norm() < 2e-6 * other.norm()
-    torch.testing.assert_close(attend_head_by_head(q, k, v), found[0][0], atol=0, rtol=0)  # nothing to train
+    torch.testing.assert_close(attend_in_parts(q, k, v), found[0][0], atol=0, rtol=0)  # nothing to train
+    assert len(multiplied) == (6 * (2 + 4 + 2) if by_head else 0)
+
+
+@pytest.mark.parametrize(("grid", "window"), [(11, 4), (4, 4), (3, 5)])
+def test_windows_in_bands_and_padded_ones_in_one_piece_are_the_same(grid, window):
+    torch.manual_seed(0)
+    attention = RelativePositionAttention(24, 2, grid, window).double()
+    for parameter in attention.parameters():
+        nn.init.normal_(parameter)
+    qkv, seed = attention.qkv(torch.randn(2, grid, grid, 24).double()).detach(), torch.randn(2, grid, grid, 24)
+    found = []
+    for attend in (
+        attention._attend_in_bands,
+        lambda qkv: attention._attend_in_windows(attention._padded(qkv))[:, :grid, :grid],  # as on a GPU
+    ):
+        leaf = qkv.clone().requires_grad_()
+        out = attend(leaf)
+        (out * seed).sum().backward()
+        found.append((out.detach(), leaf.grad))
+    torch.testing.assert_close(found[0], found[1])
+    assert found[0][1].abs().max() > 0.01
+
+
+def test_which_attention_goes_in_parts():
+    q = torch.zeros(1, 2, 3)
+    assert is_for_parts(q)
+    assert is_for_parts(q.bfloat16())
+    assert not is_for_parts(q.double())
+    assert not is_for_parts(q.to("meta"))
+
+
+def test_onednn_is_not_asked_where_mkl_is_faster(monkeypatch):
+    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: True)
+    for by_intel in (True, False):
+        monkeypatch.setattr(onednn, "_is_made_by_intel", lambda by_intel=by_intel: by_intel)
+        multiplies_with_onednn.cache_clear()
+        assert multiplies_with_onednn() == (torch.backends.mkldnn.is_available() and not by_intel)
+    multiplies_with_onednn.cache_clear()
 
 
 def test_autocast_and_a_pytorch_without_onednn_multiply_as_ever(monkeypatch, multiplied):
@@ -102,7 +152,7 @@ def test_autocast_and_a_pytorch_without_onednn_multiply_as_ever(monkeypatch, mul
 
 
 @needs_onednn
-def test_gradients_of_a_network_do_not_depend_on_who_multiplies(monkeypatch):
+def test_gradients_of_a_network_do_not_depend_on_who_multiplies(monkeypatch, multiplied):
     """LoRA and decoder, with padded windows and a global block, layers and maps large enough for oneDNN."""
     torch.manual_seed(0)
     encoder = EncoderConfig(96, 2, 3, (1,), window_size=11)
@@ -117,13 +167,11 @@ def test_gradients_of_a_network_do_not_depend_on_who_multiplies(monkeypatch):
         (model.low_res_logits(images) * seed).sum().backward()
         return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
 
-    heads = []
-    monkeypatch.setattr(
-        attention, "attend_head_by_head", lambda *operands: heads.append(1) or attend_head_by_head(*operands)
-    )
     fast = of_network()
-    assert len(heads) == 1  # the windows are too small
+    assert multiplied
     for module in (cpu_linear, cpu_attention):
         monkeypatch.setattr(module, "multiplies_with_onednn", lambda: False)
+    multiplied.clear()
     usual = of_network()
+    assert not multiplied
     assert (fast - usual).norm() < 1e-5 * usual.norm()
