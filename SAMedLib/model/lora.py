@@ -48,10 +48,17 @@ class LoRALinear(Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         y = super().forward(x)
-        if not self.merged:
-            for target, s in self.slices.items():
-                y[..., s] += F.linear(F.linear(x, self.a[target]), self.b[target])
-        return y
+        if self.merged or not self.slices:
+            return y
+        # all targets in one sum: added slice by slice in place, autograd would copy all of y for each
+        a = torch.cat([self.a[target] for target in self.slices])
+        b = torch.cat([self._over_all_outputs(target) for target in self.slices], dim=1)
+        return y + F.linear(F.linear(x, a), b)
+
+    def _over_all_outputs(self, target: str) -> Tensor:
+        """B of a target with zeros for the outputs that it does not reach, [out, rank]."""
+        s = self.slices[target]
+        return F.pad(self.b[target], (0, 0, s.start, self.out_features - s.stop))
 
     @torch.no_grad()
     def merge(self) -> None:
