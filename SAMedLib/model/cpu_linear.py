@@ -28,7 +28,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if _is_for_onednn(x, weight):
         # in rows, so that the Function returns no view, which could not be changed in place
         return _OneDNNLinear.apply(x.contiguous().flatten(0, -2), weight, bias).view(*x.shape[:-1], -1)
-    return F.linear(x, weight, bias)
+    # of an input that is not contiguous PyTorch makes a product with a copy of the weights for each row of tokens
+    return F.linear(x.contiguous() if x.is_cpu else x, weight, bias)
 
 
 def _is_for_onednn(x: Tensor, weight: Tensor) -> bool:

@@ -44,9 +44,12 @@ class ImageEncoder(ImageEncoderViT):
 
     def forward(self, images: Tensor) -> Tensor:
         """[B, 1 or 3, S, S] -> embeddings [B, decoder width, S/16, S/16]."""
-        x = self.embed(images) + self.pos_embed
+        # convolutions lay tokens and gradients out channel by channel, and sums would hand that on from block to block
+        x = (self.embed(images) + self.pos_embed).contiguous()
         for block in self.blocks:
             x = block(x)
+        if x.requires_grad:
+            x.register_hook(Tensor.contiguous)
         return self.neck(x.permute(0, 3, 1, 2))
 
     def embed(self, images: Tensor) -> Tensor:
