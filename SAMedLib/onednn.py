@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -49,3 +50,8 @@ def multiply(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     Give it matrices that are contiguous, or transposed contiguous ones: for parts of rows it has no fast kernel.
     """
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+
+
+def product(x: Tensor, weight: Tensor) -> Tensor:
+    """x weight^T of matrices by the faster library, without a gradient where that is oneDNN."""
+    return multiply(x, weight) if multiplies_with_onednn() else F.linear(x, weight)

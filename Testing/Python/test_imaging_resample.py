@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.ndimage import zoom
 
+from SAMedLib.imaging import resample
 from SAMedLib.imaging.resample import cubic_zoom_matrix, nearest_zoom_index, zoom_cubic, zoom_nearest
 
 CHAINS = [
@@ -96,3 +97,9 @@ def test_gradients_pass_through_the_cubic_zoom():
     zoom_cubic(image, (30, 30)).sum().backward()
     assert image.grad is not None
     assert image.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(("n_in", "n_out"), [(512, 224), (224, 512)])
+def test_no_weight_is_denormal(n_in, n_out):
+    weights = resample._matrix(n_in, n_out, torch.empty(0))
+    assert weights[weights != 0].abs().min() > torch.finfo(torch.float32).tiny
