@@ -1,4 +1,4 @@
-"""How near the network comes to what this machine's matrix products can do."""
+"""How near the encoder comes to what this machine's matrix products can do."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ROWS, _WIDTH = 4096, 2048  # of the product that shows the peak: large enough f
 
 
 def measure_peak(setting: Setting, report: Reporter) -> Result:
-    """The network's logits, and one large matrix product by the same library in the same precision."""
+    """The network's encoder, and one large matrix product by the same library in the same precision."""
     report.progress("peak", 0, 1, "making a network")
     config, device = setting.config, setting.device
     ways, work = [], {}
@@ -31,19 +31,19 @@ def measure_peak(setting: Setting, report: Reporter) -> Result:
         model.merge_lora()
         segmenter = Segmenter(model, str(device), precision, setting.batch_size)
         images = torch.rand(segmenter.batch_size, 1, config.image_size, config.image_size, device=device)
-        product, network = f"{precision} product", f"{precision} network"
-        work[product], work[network] = 2 * _ROWS * _WIDTH**2 / 1e9, encoder_gflop(config)
+        product, encoder = f"{precision} product", f"{precision} encoder"
+        work[product], work[encoder] = 2 * _ROWS * _WIDTH**2 / 1e9, encoder_gflop(config)
         ways.append(Way(product, _product(PRECISIONS[precision], device), 1))
-        ways.append(Way(network, partial(_logits, segmenter, images), len(images)))
+        ways.append(Way(encoder, partial(_encode, segmenter, images), len(images)))
     rows = take_turns(ways, setting.rounds or 5, device, "peak", report, setting.warm_up, compared=False)
     speeds = {row.name: work[row.name] / row.clock for row in rows}
     remarks = [
-        f"{precision}: {speeds[f'{precision} network']:.0f} of {speeds[f'{precision} product']:.0f} GFLOP/s, "
-        f"{100 * speeds[f'{precision} network'] / speeds[f'{precision} product']:.0f} %"
+        f"{precision}: {speeds[f'{precision} encoder']:.0f} of {speeds[f'{precision} product']:.0f} GFLOP/s, "
+        f"{100 * speeds[f'{precision} encoder'] / speeds[f'{precision} product']:.0f} %"
         for precision in setting.precisions
     ]
-    remarks.append(f"counted are the encoder's {encoder_gflop(config):.0f} GFLOP a slice, without padded tokens")
-    title = f"{network_name(setting)} beside a product of {_ROWS} x {_WIDTH} x {_WIDTH}"
+    remarks.append(f"an encoder has {encoder_gflop(config):.0f} GFLOP a slice, without padded tokens")
+    title = f"the encoder of {network_name(setting)} beside a product of {_ROWS} x {_WIDTH} x {_WIDTH}"
     return Result("peak", title, "slice or product", rows, tuple(remarks))
 
 
@@ -77,5 +77,6 @@ def _product(dtype: torch.dtype, device: torch.device) -> Callable[[], Tensor]:
 
 
 @torch.inference_mode()
-def _logits(segmenter: Segmenter, images: Tensor) -> Tensor:
-    return segmenter.logits(images)
+def _encode(segmenter: Segmenter, images: Tensor) -> Tensor:
+    with segmenter.computing() as network:
+        return network.image_encoder(images)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -172,11 +172,15 @@ class Segmenter:
 
         They are float32 whatever the precision: interpolated bfloat16 logits would tie between classes.
         """
-        if self._prepared is not None:
-            return self._prepared.low_res_logits(images)
-        mixed = self.dtype == torch.bfloat16
+        with self.computing() as network:
+            return network.low_res_logits(images).float()
+
+    @contextlib.contextmanager
+    def computing(self) -> Iterator[Network]:
+        """The network that does the work, within this segmenter's precision."""
+        mixed = self._prepared is None and self.dtype == torch.bfloat16
         with torch.autocast(self.device.type, self.dtype) if mixed else contextlib.nullcontext():
-            return self.model.low_res_logits(images).float()
+            yield self._prepared or self.model
 
     def _prepare(self) -> None:
         """Give the model a faster encoder on the CPU, where there is one.
