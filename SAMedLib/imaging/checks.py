@@ -8,6 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from SAMedLib.errors import SAMedError
+from SAMedLib.imaging.orientation import determinant
 
 AIR = -1024
 # a label map has few whole, non-negative values; a CT has noise
@@ -39,7 +40,7 @@ def check_grid(image: sitk.Image | sitk.ImageFileReader, source: Path) -> None:
     if not np.isfinite(numbers).all():
         raise SAMedError(f"{source} does not say where its voxels lie (its geometry is no number); export it again.")
     axes = round(len(image.GetDirection()) ** 0.5)
-    if abs(np.linalg.det(np.reshape(image.GetDirection(), (axes, axes)))) < 1e-3:
+    if abs(determinant(np.reshape(image.GetDirection(), (axes, axes)).tolist())) < 1e-3:
         raise SAMedError(f"{source} has axes that lie in one plane, so its voxels have no place; export it again.")
 
 

@@ -83,3 +83,12 @@ def _parse(letter: str) -> tuple[int, bool]:
         if letter in (negative, positive):
             return axis, letter == positive
     return -1, False
+
+
+def determinant(matrix: Sequence[Sequence[float]]) -> float:
+    """Of a small square matrix, without LAPACK: NumPy's 1.26 waits for ever where memory for that cannot be had."""
+    first, *others = matrix
+    if not others:
+        return float(first[0])
+    minors = ([[*row[:column], *row[column + 1 :]] for row in others] for column in range(len(first)))
+    return sum((-1) ** column * first[column] * determinant(minor) for column, minor in enumerate(minors))

@@ -22,6 +22,7 @@ from SAMedLib.imaging import metaimage, nifti, nrrd
 from SAMedLib.imaging.checks import as_hounsfield, check_grid, intensity_notes
 from SAMedLib.imaging.dicom import check_modality, read_dicom_folder
 from SAMedLib.imaging.nifti_extension import with_comment
+from SAMedLib.imaging.orientation import determinant
 from SAMedLib.imaging.readers import DICOM, NIFTI, itk_name, open_reader
 from SAMedLib.organs import Label, LabelSet
 
@@ -52,7 +53,7 @@ class Geometry:
     @property
     def voxel_ml(self) -> float:
         """The volume of one voxel in mL; axes that are not perpendicular (gantry tilt) make it smaller."""
-        return abs(float(np.linalg.det(self.ijk_to_lps()[:3, :3]))) / 1000.0
+        return abs(determinant(self.ijk_to_lps()[:3, :3].tolist())) / 1000.0
 
     def ijk_to_lps(self) -> np.ndarray:
         """4 x 4 matrix from voxel indices (x, y, z, 1) to LPS positions in mm."""

@@ -48,7 +48,7 @@ class LoRALinear(Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         y = super().forward(x)
-        if self.merged or not self.slices:
+        if self.merged:
             return y
         # all targets in one sum: added slice by slice in place, autograd would copy all of y for each
         a = torch.cat([self.a[target] for target in self.slices])

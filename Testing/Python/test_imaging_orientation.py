@@ -8,7 +8,7 @@ import SimpleITK as sitk
 
 from made_ct import OBLIQUE, ORIENTATIONS, direction_of
 from SAMedLib.errors import SAMedError
-from SAMedLib.imaging.orientation import orientation_code, reorient, restore, source_axes
+from SAMedLib.imaging.orientation import determinant, orientation_code, reorient, restore, source_axes
 
 ARRAY = np.arange(2 * 3 * 4).reshape(2, 3, 4)
 
@@ -53,3 +53,9 @@ def test_source_axes_say_where_an_index_comes_from():
 def test_what_is_no_orientation_is_refused(code):
     with pytest.raises(SAMedError, match="Orientation"):
         reorient(ARRAY, direction_of("LPS"), code)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_determinants_are_numpys(size):
+    matrix = np.random.default_rng(size).normal(size=(size, size))
+    assert determinant(matrix.tolist()) == pytest.approx(np.linalg.det(matrix), rel=1e-12)

@@ -24,6 +24,7 @@ import torch
 from safetensors import safe_open
 
 Work = Callable[[], int]
+_HANGS = 240  # seconds, after which work is said to hang; it takes a few
 _IMPORTED = [
     "kill_jobs",
     "SAMedLib.training.job",
@@ -74,7 +75,10 @@ def run_and_kill(work: Work, seconds: float | None, seen: Callable[[], bool] = l
     while child.exitcode is None:
         if seconds is not None and time.monotonic() - begin >= seconds and seen():
             child.kill()
-        child.join(0.0005 if seconds is not None else None)
+        child.join(0.0005 if seconds is not None else _HANGS)
+        if time.monotonic() - begin > _HANGS:
+            child.kill()
+            raise AssertionError(f"the work did not end in {_HANGS} s")
     code = child.exitcode
     child.close()
     return None if code == -signal.SIGKILL else code
