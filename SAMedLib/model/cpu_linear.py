@@ -1,4 +1,4 @@
-"""Linear layers of the encoder multiplied by oneDNN in float32 on a CPU, forward and backward.
+"""Linear layers of the encoder, multiplied by oneDNN in float32 on CPUs where that is the faster library.
 
 The weights stay as they are: putting them into oneDNN's own layout at every call takes a twentieth of the product's
 time.
