@@ -28,12 +28,14 @@ def cubic_zoom_matrix(n_in: int, n_out: int) -> np.ndarray:
     """The matrix of scipy's cubic zoom along one axis.
 
     Returns:
-        float64 [n_out, n_in], read-only; the identity if the sizes are equal.
+        float64 [n_out, n_in], read-only, without weights below 1e-30; the identity if the sizes are equal.
     """
     if n_in == n_out:
         matrix = np.eye(n_in)
     else:
         matrix = np.stack([zoom(unit, n_out / n_in, order=3) for unit in np.eye(n_in)], axis=1)
+        # some would be denormal in float32, which makes products many times slower on Intel's processors
+        matrix[np.abs(matrix) < _NOTHING] = 0
     matrix.setflags(write=False)
     return matrix
 
@@ -145,7 +147,4 @@ def _without_autocast(device_type: str) -> contextlib.AbstractContextManager:
 
 
 def _matrix(n_in: int, n_out: int, like: Tensor) -> Tensor:
-    weights = cubic_zoom_matrix(n_in, n_out)
-    # in float32 some would be denormal, which makes products many times slower on Intel's processors
-    weights = np.where(np.abs(weights) < _NOTHING, 0, weights)
-    return torch.tensor(weights, dtype=like.dtype, device=like.device)
+    return torch.tensor(cubic_zoom_matrix(n_in, n_out), dtype=like.dtype, device=like.device)
