@@ -151,6 +151,29 @@ def test_autocast_and_a_pytorch_without_onednn_multiply_as_ever(monkeypatch, mul
     assert not multiplied
 
 
+@pytest.mark.parametrize(
+    ("cpuinfo", "processor", "system", "machine", "intel"),
+    [
+        ("vendor_id : GenuineIntel", "", "Linux", "x86_64", True),
+        ("vendor_id : AuthenticAMD", "", "Linux", "x86_64", False),
+        (None, "Intel64 Family 6 Model 154 Stepping 3, GenuineIntel", "Windows", "AMD64", True),
+        (None, "AMD64 Family 25 Model 33 Stepping 2, AuthenticAMD", "Windows", "AMD64", False),
+        (None, "i386", "Darwin", "x86_64", True),
+        (None, "arm", "Darwin", "arm64", False),
+    ],
+)
+def test_who_made_the_processor(monkeypatch, cpuinfo, processor, system, machine, intel):
+    def read_text(path, **options):
+        if cpuinfo is None:
+            raise FileNotFoundError(path)
+        return cpuinfo
+
+    monkeypatch.setattr(onednn.Path, "read_text", read_text)
+    for name, said in (("processor", processor), ("system", system), ("machine", machine)):
+        monkeypatch.setattr(onednn.platform, name, lambda said=said: said)
+    assert onednn._is_made_by_intel() == intel
+
+
 @needs_onednn
 def test_gradients_of_a_network_do_not_depend_on_who_multiplies(monkeypatch, multiplied):
     """LoRA and decoder, with padded windows and a global block, layers and maps large enough for oneDNN."""
