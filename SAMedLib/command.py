@@ -17,6 +17,7 @@ from pathlib import Path
 from SAMedLib.errors import Cancelled, SAMedError
 from SAMedLib.events import Reporter, reporter
 from SAMedLib.failures import sentence_of
+from SAMedLib.ranks import rank
 
 DONE, FAILED, CANCELLED = 0, 1, 130
 _LARGEST_BATCH = 4096
@@ -77,7 +78,7 @@ def run(
             stream.reconfigure(errors="backslashreplace")  # a file's name may hold what the terminal cannot show
     args = parser.parse_args(argv)
     previous = _treat_termination_as_interrupt()
-    one_of_several = os.environ.get("RANK", "0") not in ("", "0")  # torchrun's first process speaks for all
+    one_of_several = rank() > 0  # torchrun's first process speaks for all
     try:
         with reporter(args.events, args.stop_file, silent=one_of_several) as report:
             try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from SAMedLib.command import batch_size, make_parser, run
 from SAMedLib.errors import Cancelled, SAMedError
 from SAMedLib.events import Reporter
 from SAMedLib.files import check_writable
+from SAMedLib.ranks import has_partners, rank, share_processors, world_size
 
 if TYPE_CHECKING:
     from SAMedLib.inference import OrganVolume, Segmenter
@@ -89,7 +89,6 @@ def _work(args: argparse.Namespace, report: Reporter) -> None:
     # torch comes in first through here: on Windows it must load its runtime before SimpleITK does
     from SAMedLib.inference import Segmenter
     from SAMedLib.inference.cases import find_cases
-    from SAMedLib.inference.cohort import has_partners
     from SAMedLib.inference.devices import precision_remark
     from SAMedLib.inference.pipeline import Choices
     from SAMedLib.inference.tables import check_table_path
@@ -103,9 +102,10 @@ def _work(args: argparse.Namespace, report: Reporter) -> None:
         check_writable(check_table_path(args.table))
     for path in filter(None, (args.output, args.confidence, args.overview)):
         check_writable(path, folder=into_folder)
-    if not into_folder and has_partners() and int(os.environ["RANK"]):
+    if not into_folder and has_partners() and rank():
         return  # a single scan, which the first process does
     report.progress("loading the model", 0, 1)
+    share_processors()
     model = load_model(args.model, base=args.base, image_size=args.image_size, slice_size=args.slice_size)
     if assumed := assumed_sizes(args.model, args.image_size):
         report.note(assumed)
@@ -144,7 +144,7 @@ def _segment_all(
 ) -> None:
     """Every scan, or this process's share of them; one that fails is reported, and the others go on."""
     from SAMedLib.inference.cases import share
-    from SAMedLib.inference.cohort import Outcome, has_partners, join_cohort, work_through
+    from SAMedLib.inference.cohort import Outcome, join_cohort, work_through
     from SAMedLib.inference.pipeline import measure_file, segment_file
 
     plan = plan if has_partners() else share(plan)
@@ -257,14 +257,13 @@ def _outputs_of(case: Case, args: argparse.Namespace, into_folder: bool) -> Outp
 def _write_table(
     path: Path | None, segmenter: Segmenter, choices: Choices, cases: Mapping[str, Sequence[OrganVolume]]
 ) -> None:
-    from SAMedLib.inference.cohort import has_partners
     from SAMedLib.inference.pipeline import describe
     from SAMedLib.inference.tables import write_table
 
     if path is None:
         return
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not has_partners():  # each process tells of its own share
-        path = path.with_name(f"{path.stem}.rank{os.environ['RANK']}{path.suffix}")
+    if world_size() > 1 and not has_partners():  # each process tells of its own share
+        path = path.with_name(f"{path.stem}.rank{rank()}{path.suffix}")
     write_table(path, describe(segmenter.model.metadata, choices, segmenter), cases)
 
 

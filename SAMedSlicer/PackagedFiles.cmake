@@ -238,6 +238,7 @@ set(SAMedLib_SCRIPTS
   SAMedLib/organs.py
   SAMedLib/parent.py
   SAMedLib/prepare.py
+  SAMedLib/ranks.py
   SAMedLib/segment.py
   SAMedLib/train.py
   SAMedLib/training/__init__.py

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from SAMedLib.experiments.recipe import Recipe
 from SAMedLib.experiments.runs import FINISHED, NEW, STOPPED, PlannedRun, plan_runs, train_runs
 from SAMedLib.experiments.sizes import Sizes, sizes_of, sizes_table
 from SAMedLib.files import write_then_rename
+from SAMedLib.ranks import rank
 
 _STATES = {NEW: "is to be trained", STOPPED: "goes on", FINISHED: "is done"}
 _LOSSES = ("step", "epoch", "loss", "loss_ce", "loss_dice", "lr")
@@ -79,7 +79,7 @@ def run_experiments(
         report.say("\n".join([recipe.title, *(f"  {run.name}: {_STATES[run.state]}" for run in planned)]))
         train_runs(planned, report)
         trained.append(planned)
-    if int(os.environ.get("RANK", "0")) == 0:
+    if rank() == 0:
         for recipe, runs, folder in zip(recipes, trained, results, strict=True):
             _report(recipe, runs, scored if recipe.needs_test_set else None, folder, pictures, report)
     return results

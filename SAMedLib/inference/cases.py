@@ -12,6 +12,7 @@ from typing import TypeVar
 from SAMedLib.errors import SAMedError
 from SAMedLib.imaging.dicom import holds_dicom
 from SAMedLib.imaging.volume import IMAGE_EXTENSIONS, SEGMENTATION_EXTENSION, case_name
+from SAMedLib.ranks import rank, world_size
 
 # .seg.nrrd is never a CT, .img belongs to an .hdr, and DICOM slices make a case as a folder
 _NOT_CASES = (SEGMENTATION_EXTENSION, ".img", ".img.gz", ".dcm", ".ima")
@@ -59,7 +60,7 @@ def find_cases(source: Path) -> list[Case]:
 
 def share(items: Sequence[T]) -> list[T]:
     """The part of the items that falls to this process under torchrun (RANK, WORLD_SIZE); all of them without it."""
-    return list(items[int(os.environ.get("RANK", "0")) :: int(os.environ.get("WORLD_SIZE", "1"))])
+    return list(items[rank() :: world_size()])
 
 
 def _is_image(path: Path) -> bool:

@@ -7,7 +7,6 @@ came of each. So a process with large scans takes fewer of them, and none waits 
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,6 +16,7 @@ from SAMedLib.errors import Cancelled
 from SAMedLib.events import Reporter
 from SAMedLib.failures import sentence_of
 from SAMedLib.imaging.organ_volumes import OrganVolume
+from SAMedLib.ranks import has_partners
 
 STAGE = "scans"
 _PAUSE = 0.1  # seconds between two looks at what the others did
@@ -128,11 +128,6 @@ def join_cohort(total: int) -> Cohort:
 
     store, rank, processes = next(torch.distributed.rendezvous("env://"))
     return Cohort(total, store, rank == 0, processes)
-
-
-def has_partners() -> bool:
-    """Whether there are other processes at work on the same scans, and a way to talk to them."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "MASTER_ADDR" in os.environ
 
 
 def work_through(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 import torch
 
 from SAMedLib.errors import SAMedError
 from SAMedLib.onednn import has_bfloat16
+from SAMedLib.ranks import local_rank
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.int8}
@@ -30,7 +29,7 @@ def choose_device(name: str = "auto") -> torch.device:
     if (kind == "cuda" and not has_cuda) or (kind == "mps" and not has_mps):
         raise SAMedError(f"PyTorch finds no {kind.upper()} device on this machine; use --device cpu or auto.")
     if kind == "cuda":
-        number = int(index) if index else int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count()
+        number = int(index) if index else local_rank() % torch.cuda.device_count()
         if number >= torch.cuda.device_count():
             raise SAMedError(f"There is no GPU number {number}; this machine has {torch.cuda.device_count()}.")
         return torch.device("cuda", number)

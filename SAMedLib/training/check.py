@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from SAMedLib.durations import in_words
 from SAMedLib.errors import SAMedError
 from SAMedLib.events import SILENT, Reporter
 from SAMedLib.files import check_writable
+from SAMedLib.ranks import world_size
 from SAMedLib.training.findings import LabelCount, count_labels, grid_remarks, intensity_remarks, label_remarks
 from SAMedLib.training.memory import free_memory
 from SAMedLib.training.options import TrainingOptions
@@ -88,7 +88,7 @@ def check(options: TrainingOptions, output: str | Path | None = None, report: Re
         SAMedError: for all that would keep the training from starting.
         Cancelled: if the user asked to stop.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if world_size() > 1:
         raise SAMedError("--check looks at the data in one process; start it without torchrun.")
     if output is not None:
         RunFolder(output).check_new()

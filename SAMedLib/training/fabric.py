@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 
 import torch
 from lightning_fabric import Fabric
@@ -11,6 +10,7 @@ from lightning_fabric.strategies import DDPStrategy
 
 from SAMedLib.errors import SAMedError
 from SAMedLib.onednn import has_bfloat16
+from SAMedLib.ranks import local_world_size, share_processors, world_size
 from SAMedLib.training.options import PRECISIONS
 
 
@@ -27,12 +27,12 @@ def make_fabric(device: str = "auto", precision: str = "auto") -> Fabric:
     kind, index = _device(device)
     chosen = _precision(precision, kind)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    processes = world_size()
     if processes == 1:
         devices = 1 if index is None else [index]
         fabric = Fabric(accelerator=kind, devices=devices, precision=chosen)
     else:
-        here = int(os.environ.get("LOCAL_WORLD_SIZE", processes))
+        here = local_world_size()
         if kind == "cuda" and here > torch.cuda.device_count():
             raise SAMedError(
                 f"{here} processes cannot share {torch.cuda.device_count()} CUDA device(s); "
@@ -45,6 +45,7 @@ def make_fabric(device: str = "auto", precision: str = "auto") -> Fabric:
             accelerator=kind, devices=here, num_nodes=processes // here, precision=chosen, strategy=strategy
         )
     fabric.launch()
+    share_processors()
     return fabric
 
 

@@ -5,7 +5,8 @@
     python Testing/Benchmarks/scale.py --only start,data
 
 Every figure is of a fresh process. "cpu" is its processor time, user and system together, which a loaded machine does
-not stretch as it does the clock; "clock" is what a person waits. Everything runs with one thread for each process.
+not stretch as it does the clock; "clock" is what a person waits. Everything runs with one thread for each process, but
+for "processes", where one process, and two together, may use all processors.
 """
 
 from __future__ import annotations
@@ -73,9 +74,11 @@ class Usage(NamedTuple):
     output: str
 
 
-def run(*arguments: object, home: Path | None = None) -> Usage:
+def run(*arguments: object, home: Path | None = None, one_thread: bool = True) -> Usage:
     """Run Python with these arguments."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", **({"SAMED_HOME": str(home)} if home else {})}
+    environment = {**os.environ, **({"SAMED_HOME": str(home)} if home else {})}
+    if one_thread:
+        environment["OMP_NUM_THREADS"] = "1"
     with tempfile.TemporaryFile("w+") as output:
         start = time.perf_counter()
         process = subprocess.Popen(
@@ -145,7 +148,7 @@ def measure_processes(folder: Path, full: bool) -> None:
         used = []
         for count in counts:
             scans = write_cohort(folder / f"{name}{count}", count)
-            used.append(run(*command, scans, "-o", folder / f"results of {name}{count}"))
+            used.append(run(*command, scans, "-o", folder / f"results of {name}{count}", one_thread=False))
         per_scan = [(getattr(used[1], of) - getattr(used[0], of)) / (counts[1] - counts[0]) for of in ("clock", "cpu")]
         marginal[name] = per_scan
         print(f"{name}: {used[1].clock:.1f} s clock for {counts[1]}; a scan more: {per_scan[0]:.3f} s clock, ", end="")
