@@ -1,4 +1,4 @@
-"""Make the README's pictures of the panel: the phantom is segmented and evaluated through the module's own buttons.
+"""Make the README's pictures of the panel: its own buttons segment the phantom, evaluate the result and train on it.
 
 No 3D Slicer is needed: Qt and MRML are real, the application around them is Testing/slicer_host.
 
@@ -17,8 +17,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "Testing"), str(ROOT / "SAMedSlicer")]
 
 import slicer_host  # noqa: E402
 
-slicer_host.boot()
+app = slicer_host.boot()
 
+import qt  # noqa: E402
 import slicer  # noqa: E402
 from PIL import Image  # noqa: E402
 
@@ -33,7 +34,7 @@ def main(folder: Path) -> None:
     volume, reference = loadPhantom(slicer.mrmlScene, withReference=True)
     reference.GetDisplayNode().SetVisibility(False)
     panel.enter()
-    segment, _training, evaluate = (
+    segment, training, evaluate = (
         slicer.util.childWidgetVariables(panel.tabWidget.widget(index)) for index in range(3)
     )
     segment.inputVolumeSelector.setCurrentNode(volume)
@@ -53,8 +54,28 @@ def main(folder: Path) -> None:
     slicer_host.processEvents()
     press(evaluate.evaluateButton, lambda: not evaluate.progressBar.visible)
     slicer_host.screenshot(panel, folder / "slicer_evaluate.png", PANEL_WIDTH)
+    panel.tabWidget.setCurrentIndex(1)
+    with tempfile.TemporaryDirectory() as temporary:
+        train(training, volume, reference, Path(temporary) / "training set")
+        slicer_host.screenshot(panel, folder / "slicer_training.png", PANEL_WIDTH)
     slicer_host.closeScene()
     slicer_host.unloadScriptedModules()
+
+
+def train(tab, volume, reference, dataset: Path) -> None:
+    """Two epochs of finetuning the embedded model on the phantom."""
+    tab.datasetFolderEdit.text = str(dataset)
+    tab.datasetFolderEdit.editingFinished.emit()
+    tab.trainingVolumeSelector.setCurrentNode(volume)
+    tab.trainingSegmentationSelector.setCurrentNode(reference)
+    press(tab.addCaseButton, lambda: not tab.addCaseProgressBar.visible)
+    slicer_host.processEvents(lambda: "..." not in tab.casesTable.item(0, 1).text(), PATIENCE_S)
+    tab.validationSpinBox.value = 0
+    epochs = tab.settingsCollapsibleButton.findChild(qt.QWidget, "epochsEditor")
+    epochs.text = "2"
+    epochs.editingFinished.emit()
+    with app.dialogs.answering(qt.QMessageBox.Yes):  # it doubts that one case is enough
+        press(tab.trainButton, lambda: not tab.runProgressBar.visible)
 
 
 def press(button, finished: Callable[[], bool]) -> None:

@@ -49,7 +49,7 @@ def test_its_name_means_it_even_where_a_folder_is_called_so(tmp_path, monkeypatc
 
 
 def test_it_segments_phantoms_that_it_never_saw(segmenter):
-    """The card's mean over 20 phantoms is 88.9 %."""
+    """The card's mean over 20 phantoms is 89.8 %."""
     means = []
     for seed in (100_001, 100_008):
         phantom = make_phantom(seed, in_plane=192, num_slices=20, coverage="full")
