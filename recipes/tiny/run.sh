@@ -42,6 +42,6 @@ $samed prepare phantoms -o "$work/mix" --cases 140 --seed 4000 --in-plane 192 --
 $samed prepare phantoms -o "$work/mix" --cases 70 --seed 1000 --in-plane 192 --slices 28 --coverage hips
 $samed train --config recipes/tiny/phase10.json --start "$work/phase9/last.safetensors" --data "$work/mix" --output "$work/phase10"
 
-$python recipes/tiny/embed.py "$work/phase9/last.safetensors" "$work/phase10/last.safetensors"
+$python recipes/tiny/embed.py "$work/phase10/last.safetensors" "$work/phase9/last.safetensors"
 $samed prepare phantoms -o "$work/held_out" --cases 20 --seed 100000 --in-plane 192 --slices 28
 $samed evaluate --model tiny --data "$work/held_out" --protocol mm --json "$work/held_out.json" --html "$work/held_out.html"
