@@ -9,7 +9,10 @@ import sys
 import pytest
 import torch
 
-from SAMedLib import ranks
+from SAMedLib import ranks, segment
+from SAMedLib.data.phantom import make_phantom
+from SAMedLib.imaging.volume import write_array
+from SAMedLib.training.fabric import make_fabric
 
 OF_TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "OMP_NUM_THREADS")
 
@@ -84,3 +87,19 @@ def test_threads_of_a_core_count_as_one_processor():
             [sys.executable, "-c", code + "print(ranks._processors())"], capture_output=True, text=True, check=True
         )
         assert done.stdout == "1\n"
+
+
+def test_training_takes_its_part(monkeypatch, threads):
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    make_fabric("cpu")
+    assert threads() == 2
+
+
+def test_segmenting_takes_its_part(monkeypatch, threads, tmp_path):
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    phantom = make_phantom(0, in_plane=64, num_slices=1)
+    write_array(tmp_path / "ct.nii.gz", phantom.volume.array, phantom.volume.geometry)
+    assert segment.main([str(tmp_path / "ct.nii.gz"), "-o", str(tmp_path / "labels.nii.gz"), "--device", "cpu"]) == 0
+    assert threads() == 2
